@@ -1,0 +1,152 @@
+"""`tryon demo`: the whole product on this machine, one line of progress for each step, one address at the end."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from backend.demo import preflight
+from backend.demo.sample import DemoBrand, ensure_brand, ensure_garments
+from backend.demo.supervisor import Service, ServiceFailed, Supervisor
+from backend.migrate import migrate
+from backend.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STOREFRONT_SCRIPT = REPOSITORY / "shopify_extension" / "dev" / "storefront.mjs"
+EMBED_PAGE = REPOSITORY / "embed" / "dist" / "index.html"
+STEPS = 6
+DEFAULT_PORT = 8400
+
+
+@dataclass(frozen=True)
+class Ports:
+    storefront: int
+    backend: int
+    endpoint: int
+
+    @classmethod
+    def choose(cls, wanted: int) -> "Ports":
+        return cls(*(preflight.free_port(wanted + offset) for offset in range(3)))
+
+
+def run_demo(port: int, data_dir: Path) -> int:
+    """Run until Ctrl-C; 0 after a clean stop, 2 when this machine lacks something."""
+    try:
+        return asyncio.run(_demo(port, data_dir.resolve()))
+    except (preflight.PreflightFailed, ServiceFailed) as failure:
+        print(failure, file=sys.stderr)
+        return 2
+
+
+async def _demo(port: int, data_dir: Path) -> int:
+    _step(1, "Checking this machine", preflight.check_python(), preflight.check_node(), preflight.check_platform())
+    preflight.check_front_end(EMBED_PAGE)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ports = Ports.choose(port)
+    stopped = _stop_signal()
+    supervisor = Supervisor(data_dir / "logs", lambda line: print(line, flush=True))
+    try:
+        await _start_all(supervisor, ports, data_dir)
+        print(f"Logs and data are in {data_dir}. Ctrl-C stops everything.")
+        print(f"Ready: http://127.0.0.1:{ports.storefront}", flush=True)
+        await stopped.wait()
+        print("Stopping.", flush=True)
+    finally:
+        await supervisor.stop()
+    return 0
+
+
+async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path) -> None:
+    backend_origin = f"http://127.0.0.1:{ports.backend}"
+    endpoint_origin = f"http://127.0.0.1:{ports.endpoint}"
+    async with httpx.AsyncClient(timeout=5) as http:
+        await supervisor.start(_endpoint(http, endpoint_origin, backend_origin, data_dir))
+        _step(2, "Local endpoint", endpoint_origin)
+        environment = backend_environment(data_dir, backend_origin, endpoint_origin)
+        settings = Settings.from_env(environment)
+        await asyncio.to_thread(migrate, settings)
+        brand = await ensure_brand(settings, data_dir, f"http://127.0.0.1:{ports.storefront}")
+        _step(3, "Database", settings.database_url)
+        await supervisor.start(_backend(http, backend_origin, ports.backend, environment))
+        _step(4, "Backend", backend_origin)
+        async with httpx.AsyncClient(base_url=backend_origin, timeout=10) as api:
+            count = await ensure_garments(api, brand.api_key)
+        await supervisor.start(_worker(http, endpoint_origin, backend_origin, data_dir))
+        photo = "questions and photos" if preflight.has_photo_estimator() else "questions only: no photo estimator here"
+        _step(5, "Worker", photo)
+        await supervisor.start(_storefront(http, ports.storefront, backend_origin, brand))
+        _step(6, "Sample storefront", f"{count} garments")
+
+
+def backend_environment(data_dir: Path, backend_origin: str, endpoint_origin: str) -> dict[str, str]:
+    """What the backend needs to reach the local endpoint; all else has embedded defaults."""
+    return {
+        "DATA_DIR": str(data_dir),
+        "PUBLIC_BASE_URL": backend_origin,
+        "RUNPOD_ENDPOINT_BASE_URL": f"{endpoint_origin}/v2",
+        "RUNPOD_ENDPOINT_ID": "local",
+        "RUNPOD_API_KEY": _endpoint_keys(data_dir)["client_key"],
+    }
+
+
+def _endpoint_keys(data_dir: Path) -> dict[str, str]:
+    keys: dict[str, str] = json.loads((data_dir / "endpoint" / "keys.json").read_text())
+    return keys
+
+
+def _answers(http: httpx.AsyncClient, url: str) -> Callable[[], Awaitable[bool]]:
+    async def ready() -> bool:
+        return (await http.get(url)).is_success
+
+    return ready
+
+
+def _endpoint(http: httpx.AsyncClient, origin: str, backend_origin: str, data_dir: Path) -> Service:
+    port = origin.rsplit(":", 1)[1]
+    command = [
+        sys.executable, "-m", "gpu_worker.cli", "endpoint",
+        "--port", port, "--data-dir", str(data_dir), "--webhook-origin", backend_origin,
+    ]  # fmt: skip
+    return Service("endpoint", command, {}, _answers(http, f"{origin}/_/ready"))
+
+
+def _backend(http: httpx.AsyncClient, origin: str, port: int, environment: dict[str, str]) -> Service:
+    command = [sys.executable, "-m", "backend.cli", "serve", "--port", str(port)]
+    return Service("backend", command, environment, _answers(http, f"{origin}/ready"))
+
+
+def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, data_dir: Path) -> Service:
+    command = [
+        sys.executable, "-m", "gpu_worker.cli", "serve", "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
+    ]  # fmt: skip
+
+    async def ready() -> bool:
+        keys = {"Authorization": f"Bearer {_endpoint_keys(data_dir)['client_key']}"}
+        health = (await http.get(f"{endpoint_origin}/v2/local/health", headers=keys)).raise_for_status().json()
+        workers = health["workers"]
+        return bool(workers["idle"] + workers["running"])
+
+    return Service("worker", command, {"WORKER_STORAGE_ORIGIN": backend_origin}, ready)
+
+
+def _storefront(http: httpx.AsyncClient, port: int, backend_origin: str, brand: DemoBrand) -> Service:
+    command = ["node", str(STOREFRONT_SCRIPT), "--port", str(port), "--backend", backend_origin]
+    keys = {"TRYON_API_KEY": brand.api_key, "TRYON_EMBED_KEY": brand.embed_key}
+    return Service("storefront", command, keys, _answers(http, f"http://127.0.0.1:{port}/"))
+
+
+def _step(number: int, what: str, *facts: str) -> None:
+    print(f"[{number}/{STEPS}] {what}: {', '.join(facts)}", flush=True)
+
+
+def _stop_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    return stopped
