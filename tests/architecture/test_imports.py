@@ -38,6 +38,7 @@ def test_body_without_photo_loads_neither_torch_nor_anny() -> None:
     code = (
         "from gpu_worker.pipeline import Pipeline\n"
         "from gpu_worker.contract import AvatarParams\n"
-        "Pipeline.load().run_avatar(AvatarParams(height_cm=178, weight_kg=74, sex='male'), None, None, lambda stage: None)"
+        "params = AvatarParams(height_cm=178, weight_kg=74, sex='male')\n"
+        "Pipeline.load().run_avatar(params, None, None, lambda stage: None)"
     )
     assert loaded_after(code, NEVER) == []
