@@ -1,0 +1,69 @@
+"""The service, put together: the only list of features, ports and settings."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from backend.brands.service import BrandKeys
+from backend.core import auth, problems
+from backend.core.clock import Clock, SystemClock
+from backend.core.db import Database, provide_session
+from backend.core.folder_store import FolderStore
+from backend.core.health import HealthController
+from backend.core.storage import ObjectStore
+from backend.settings import Settings
+from backend.shoppers.controller import ShopperTokenController
+from backend.shoppers.service import ShopperTokens
+
+MAX_BODY_BYTES = 25_000_000
+"""Two photos of 10 MB and their form; the routes that take less say so themselves."""
+
+FEATURES = (
+    HealthController,
+    ShopperTokenController,
+)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectStore | None = None) -> Litestar:
+    """Ports left out are the real ones of this machine; tests hand in their own."""
+    clock = clock or SystemClock()
+    database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
+    store = store or FolderStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
+    return Litestar(
+        FEATURES,
+        plugins=[problems.plugin()],
+        dependencies={
+            "db_session": Provide(provide_session),
+            "brand": Provide(auth.provide_brand),
+            "shopper": Provide(auth.provide_shopper),
+            "principal": Provide(auth.provide_principal),
+        },
+        lifespan=[_closing(database, store)],
+        request_max_body_size=MAX_BODY_BYTES,
+        state=State(
+            {
+                "settings": settings,
+                "clock": clock,
+                "database": database,
+                "store": store,
+                "brand_keys": BrandKeys(database, clock),
+                "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
+            }
+        ),
+    )
+
+
+def _closing(database: Database, store: ObjectStore) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        await store.check()
+        try:
+            yield
+        finally:
+            await store.close()
+            await database.close()
+
+    return lifespan

@@ -1,0 +1,391 @@
+"""The object store of the embedded default: a folder, no server, no dependency.
+
+`blobs/aa/<uuid>` holds bytes, `refs/<bucket>/<key>~ref` is a small pointer with size, hashes and type. The pointer is
+the commit point: readers see the old object or the new one, never a mix. `~` is outside the key charset, so the keys
+`a` and `a/b` never collide.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+import msgspec
+
+from backend.core.clock import Clock
+from backend.core.magic import matches_type
+from backend.core.object_tokens import KEY_ID, VERSION, ObjectGrant, ObjectSigner
+from backend.core.storage import (
+    BUCKETS,
+    ByteRange,
+    InvalidKey,
+    ObjectExists,
+    ObjectNotFound,
+    ObjectTooLarge,
+    OpenedObject,
+    RangeNotSatisfiable,
+    SignedPut,
+    SignedUrl,
+    StoredObject,
+    StoreUnavailable,
+    UnsupportedType,
+    check_bucket,
+    check_key,
+    check_prefix,
+)
+
+CHUNK_BYTES = 262_144
+HEAD_BYTES = 16
+"""How much of the beginning is kept to compare with the declared type."""
+REF_SUFFIX = "~ref"
+ROUNDING_S = 300
+"""Expiry is rounded up to this, so that an address stays the same for a while and the browser's cache hits."""
+PUBLISH_ATTEMPTS = 5
+ORPHAN_AGE = timedelta(hours=1)
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """The content of a `~ref` file."""
+
+    blob: str
+    size: int
+    md5: str
+    sha256: str
+    content_type: str
+    modified_at: datetime
+
+
+class FolderStore:
+    def __init__(self, root: Path, base_url: str, signing_key: str, clock: Clock) -> None:
+        self.root = root
+        self.base_url = base_url.rstrip("/")
+        self.signer = ObjectSigner(signing_key)
+        self.clock = clock
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes | AsyncIterator[bytes],
+        *,
+        content_type: str,
+        max_bytes: int | None = None,
+        overwrite: bool = False,
+    ) -> StoredObject:
+        rules, reference = check_bucket(bucket), self._reference(bucket, key)
+        if content_type not in rules.media_types:
+            raise UnsupportedType(f"The bucket takes {', '.join(rules.media_types)}.")
+        if not overwrite and await asyncio.to_thread(reference.exists):
+            raise ObjectExists("There is an object under this key.")
+        limit = min(rules.max_bytes, rules.max_bytes if max_bytes is None else max_bytes)
+        try:
+            blob = await asyncio.to_thread(self._new_blob)
+            try:
+                pointer = await self._write(blob, body, content_type, limit)
+                await asyncio.to_thread(self._publish, reference, pointer, overwrite=overwrite)
+            except BaseException:
+                blob.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise StoreUnavailable(f"The folder did not take the object ({error.strerror}).") from error
+        return _stored(bucket, key, pointer)
+
+    async def _write(self, blob: Path, body: bytes | AsyncIterator[bytes], content_type: str, limit: int) -> Pointer:
+        digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        size, head = 0, b""
+        with _create(blob) as file:
+            async for chunk in _chunks(body):
+                size += len(chunk)
+                if size > limit:
+                    raise ObjectTooLarge(f"At most {limit} bytes are taken.")
+                head = (head + chunk[:HEAD_BYTES])[:HEAD_BYTES]
+                await asyncio.to_thread(_append, file, chunk, digests)
+            if not matches_type(head, size, content_type):
+                raise UnsupportedType(f"The bytes are not {content_type}.")
+            await asyncio.to_thread(_sync, file)
+        md5, sha256 = (digest.hexdigest() for digest in digests)
+        return Pointer(blob.name, size, md5, sha256, content_type, self.clock.now())
+
+    def _publish(self, reference: Path, pointer: Pointer, *, overwrite: bool) -> None:
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+            try:
+                self._publish_once(reference, pointer, overwrite=overwrite)
+            except FileNotFoundError:  # a deletion removed the empty folder between mkdir and link
+                if attempt == PUBLISH_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _publish_once(self, reference: Path, pointer: Pointer, *, overwrite: bool) -> None:
+        _make_folders(reference.parent, self.root)
+        draft = reference.with_name(f".{secrets.token_hex(8)}.draft")
+        with _create(draft) as file:
+            file.write(msgspec.json.encode(pointer))
+            _sync(file)
+        replaced = None
+        try:
+            if overwrite:
+                with contextlib.suppress(FileNotFoundError):
+                    replaced = _read_pointer(reference)
+                draft.replace(reference)
+            else:
+                os.link(draft, reference)
+        except FileExistsError as error:
+            raise ObjectExists("There is an object under this key.") from error
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(reference.parent)
+        if replaced is not None:
+            self._blob(replaced.blob).unlink(missing_ok=True)
+
+    def _new_blob(self) -> Path:
+        blob = self._blob(secrets.token_hex(16))
+        _make_folders(blob.parent, self.root)
+        return blob
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    async def open(self, bucket: str, key: str, byte_range: ByteRange | None = None) -> OpenedObject:
+        reference = self._reference(bucket, key)
+        pointer, file = await asyncio.to_thread(self._open, reference)
+        first, last = 0, pointer.size - 1
+        if byte_range is not None:
+            first = byte_range.first
+            last = min(last, last if byte_range.last is None else byte_range.last)
+            if first > last:
+                file.close()
+                raise RangeNotSatisfiable(pointer.size)
+        return OpenedObject(_stored(bucket, key, pointer), FileChunks(file, first, last - first + 1))
+
+    def _open(self, reference: Path) -> tuple[Pointer, BinaryIO]:
+        """An overwrite may unlink the blob between reading the pointer and opening it: look again then."""
+        for _ in range(PUBLISH_ATTEMPTS):
+            pointer = _find_pointer(reference)
+            with contextlib.suppress(FileNotFoundError):
+                return pointer, self._blob(pointer.blob).open("rb")
+        raise StoreUnavailable("The object changes faster than it can be read.")
+
+    async def stat(self, bucket: str, key: str) -> StoredObject:
+        return _stored(bucket, key, await asyncio.to_thread(_find_pointer, self._reference(bucket, key)))
+
+    async def list(self, bucket: str, prefix: str) -> AsyncIterator[StoredObject]:
+        folder = self._folder(bucket, prefix)
+        for reference in await asyncio.to_thread(lambda: sorted(_references(folder))):
+            key = str(reference.relative_to(self.root / "refs" / bucket)).removesuffix(REF_SUFFIX)
+            with contextlib.suppress(ObjectNotFound):
+                yield await self.stat(bucket, key)
+
+    # ---- addresses --------------------------------------------------------------------------------------------------
+
+    async def signed_get_url(
+        self, bucket: str, key: str, *, ttl: timedelta, download_name: str | None = None
+    ) -> SignedUrl:
+        await self.stat(bucket, key)
+        until = (self.clock.now() + ttl).timestamp()
+        expires = int(-(-until // ROUNDING_S) * ROUNDING_S)
+        grant = ObjectGrant(v=VERSION, kid=KEY_ID, m="GET", b=bucket, k=key, exp=expires, d=download_name or "")
+        return SignedUrl(self._address(grant), datetime.fromtimestamp(expires, self.clock.now().tzinfo))
+
+    async def signed_put_url(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        content_type: str,
+        max_bytes: int,
+        min_ttl: timedelta,
+        overwrite: bool = False,
+    ) -> SignedPut:
+        rules, reference = check_bucket(bucket), self._reference(bucket, key)
+        if content_type not in rules.media_types:
+            raise UnsupportedType(f"The bucket takes {', '.join(rules.media_types)}.")
+        if not overwrite and await asyncio.to_thread(reference.exists):
+            raise ObjectExists("There is an object under this key.")
+        expires_at = self.clock.now() + min_ttl
+        grant = ObjectGrant(
+            v=VERSION,
+            kid=KEY_ID,
+            m="PUT",
+            b=bucket,
+            k=key,
+            exp=int(expires_at.timestamp()) + 1,
+            o=overwrite,
+            n=min(max_bytes, rules.max_bytes),
+            t=content_type,
+        )
+        return SignedPut(self._address(grant), {"Content-Type": content_type}, expires_at)
+
+    def public_url(self, bucket: str, key: str) -> str:
+        if not check_bucket(bucket).is_public:
+            raise ValueError(f"Nothing in {bucket} has a public address.")
+        return f"{self.base_url}/objects/{bucket}/{check_key(key)}"
+
+    def _address(self, grant: ObjectGrant) -> str:
+        return f"{self.base_url}/objects/{grant.b}/{grant.k}?token={quote(self.signer.sign(grant))}"
+
+    # ---- deleting ---------------------------------------------------------------------------------------------------
+
+    async def delete(self, bucket: str, key: str) -> bool:
+        return await asyncio.to_thread(self._delete, self._reference(bucket, key))
+
+    async def delete_prefix(self, bucket: str, prefix: str) -> int:
+        check_prefix(prefix)
+        folder = self._folder(bucket, prefix)
+        references = await asyncio.to_thread(lambda: list(_references(folder)))
+        return sum([await asyncio.to_thread(self._delete, reference) for reference in references])
+
+    def _delete(self, reference: Path) -> bool:
+        try:
+            pointer = _read_pointer(reference)
+            reference.unlink()
+        except FileNotFoundError:
+            return False
+        self._blob(pointer.blob).unlink(missing_ok=True)
+        top = self.root / "refs"
+        with contextlib.suppress(OSError):  # stops at the first folder that is not empty
+            folder = reference.parent
+            while folder.parent != top:
+                folder.rmdir()
+                folder = folder.parent
+        return True
+
+    async def collect_orphans(self) -> int:
+        """Remove blobs without a pointer, left by a crash between the two; for the sweeper."""
+        return await asyncio.to_thread(self._collect_orphans)
+
+    def _collect_orphans(self) -> int:
+        oldest_kept = (self.clock.now() - ORPHAN_AGE).timestamp()
+        blobs = [blob for blob in (self.root / "blobs").glob("*/*") if blob.stat().st_mtime < oldest_kept]
+        known = {_read_pointer(reference).blob for reference in _references(self.root / "refs")}
+        orphans = [blob for blob in blobs if blob.name not in known]
+        for blob in orphans:
+            blob.unlink(missing_ok=True)
+        return len(orphans)
+
+    # ---- the folder -------------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """The folder can be written; made with its buckets when absent."""
+        try:
+            await asyncio.to_thread(self._check)
+        except OSError as error:
+            raise StoreUnavailable(f"{self.root} cannot be written ({error.strerror}).") from error
+
+    def _check(self) -> None:
+        for bucket in BUCKETS:
+            _make_folders(self.root / "refs" / bucket, self.root)
+        _make_folders(self.root / "blobs", self.root)
+        with tempfile.TemporaryFile(dir=self.root / "blobs"):
+            pass
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _blob(self, name: str) -> Path:
+        return self.root / "blobs" / name[:2] / name
+
+    def _reference(self, bucket: str, key: str) -> Path:
+        check_bucket(bucket)
+        return self.root / "refs" / bucket / f"{check_key(key)}{REF_SUFFIX}"
+
+    def _folder(self, bucket: str, prefix: str) -> Path:
+        """Of a whole-segment prefix, or of the bucket for an empty one."""
+        check_bucket(bucket)
+        if prefix and not prefix.endswith("/"):
+            raise InvalidKey("A prefix ends in /.")
+        return self.root / "refs" / bucket / (check_key(prefix[:-1]) if prefix else "")
+
+
+class FileChunks:
+    """Part of an open file, read in threads; closes itself at the end, when closed, or when dropped."""
+
+    def __init__(self, file: BinaryIO, first: int, length: int) -> None:
+        self._file = file
+        self._left = length
+        self._file.seek(first)
+
+    def __aiter__(self) -> "FileChunks":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = b""
+        if self._left > 0:
+            chunk = await asyncio.to_thread(self._file.read, min(CHUNK_BYTES, self._left))
+        self._left -= len(chunk)
+        if not chunk:
+            self._file.close()
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        self._file.close()
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
+async def _chunks(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    async for chunk in body:
+        yield chunk
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _append(file: BinaryIO, chunk: bytes, digests: "tuple[hashlib._Hash, ...]") -> None:
+    file.write(chunk)
+    for digest in digests:
+        digest.update(chunk)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    """Each level 0700: `mkdir(parents=True)` would give the parents the umask's mode."""
+    for level in (*reversed([parent for parent in folder.parents if parent.is_relative_to(root)]), folder):
+        level.mkdir(mode=0o700, exist_ok=True, parents=level == root)
+
+
+def _references(folder: Path) -> Iterator[Path]:
+    return folder.rglob(f"*{REF_SUFFIX}")
+
+
+def _read_pointer(reference: Path) -> Pointer:
+    return msgspec.json.decode(reference.read_bytes(), type=Pointer)
+
+
+def _find_pointer(reference: Path) -> Pointer:
+    try:
+        return _read_pointer(reference)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ObjectNotFound("No object under this key.") from error
+
+
+def _stored(bucket: str, key: str, pointer: Pointer) -> StoredObject:
+    return StoredObject(
+        bucket, key, pointer.size, pointer.content_type, BUCKETS[bucket].cache, pointer.md5, pointer.modified_at
+    )

@@ -1,0 +1,134 @@
+"""What the service needs from its environment, read once into one frozen record."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from warnings import warn
+
+import msgspec
+
+MIN_KEY_BYTES = 32
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+Environment = Literal["development", "production"]
+
+
+class DevelopmentModeWarning(UserWarning):
+    """A stand-in is in use that production would refuse."""
+
+
+class SettingsError(Exception):
+    """What is missing or wrong, all of it at once, in sentences for the operator."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One field for each variable of `.env.example`, in its order."""
+
+    environment: Environment
+    """`development` makes its own secrets; `production` refuses to start without them."""
+    data_dir: Path
+    """Folder of the embedded default: database, objects, secrets."""
+    database_url: str
+    """`sqlite+aiosqlite:///…` or `postgresql+psycopg://…`."""
+    database_pooler: Literal["", "transaction"]
+    """`transaction` when a pooler shares connections between transactions (no prepared statements)."""
+    public_base_url: str
+    """The origin under which browsers and workers reach this service."""
+    token_signing_key: str
+    """Signs shopper tokens."""
+    storage_signing_key: str
+    """Signs addresses of stored objects."""
+    runpod_endpoint_base_url: str
+    """Where jobs are sent: the local endpoint, or RunPod."""
+    runpod_endpoint_id: str
+    runpod_api_key: str
+    """Empty: the local endpoint's own client key in the data folder is used."""
+    embed_dist_dir: Path
+    """The built front end of the frame."""
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.data_dir / "objects"
+
+    @property
+    def local_endpoint_keys_file(self) -> Path:
+        """Written by the local endpoint: {"client_key", "worker_key"}."""
+        return self.data_dir / "endpoint" / "keys.json"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read everything, or raise one `SettingsError` that lists all that is missing."""
+        env = os.environ if environ is None else environ
+        environment = env.get("TRYON_ENV", "development")
+        if environment not in {"development", "production"}:
+            raise SettingsError("TRYON_ENV is neither development nor production.")
+        is_production = environment == "production"
+        data_dir = Path(env.get("DATA_DIR") or ".data").absolute()
+        generated = {} if is_production else _embedded_secrets(data_dir, env)
+        settings = cls(
+            environment="production" if is_production else "development",
+            data_dir=data_dir,
+            database_url=env.get("DATABASE_URL") or f"sqlite+aiosqlite:///{data_dir / 'tryon.db'}",
+            database_pooler="transaction" if env.get("DATABASE_POOLER") == "transaction" else "",
+            public_base_url=(env.get("PUBLIC_BASE_URL") or "http://127.0.0.1:8000").rstrip("/"),
+            token_signing_key=env.get("TOKEN_SIGNING_KEY") or generated.get("TOKEN_SIGNING_KEY", ""),
+            storage_signing_key=env.get("STORAGE_SIGNING_KEY") or generated.get("STORAGE_SIGNING_KEY", ""),
+            runpod_endpoint_base_url=(env.get("RUNPOD_ENDPOINT_BASE_URL") or "http://127.0.0.1:8100/v2").rstrip("/"),
+            runpod_endpoint_id=env.get("RUNPOD_ENDPOINT_ID") or "local",
+            runpod_api_key=env.get("RUNPOD_API_KEY") or "",
+            embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
+        )
+        faults = _faults(settings, env)
+        if faults:
+            raise SettingsError(" ".join(faults))
+        return settings
+
+
+def _faults(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    faults = [
+        f"{name} must have at least {MIN_KEY_BYTES} bytes."
+        for name, value in (
+            ("TOKEN_SIGNING_KEY", settings.token_signing_key),
+            ("STORAGE_SIGNING_KEY", settings.storage_signing_key),
+        )
+        if len(value.encode()) < MIN_KEY_BYTES
+    ]
+    if not settings.database_url.startswith(("sqlite+aiosqlite:", "postgresql+psycopg:")):
+        faults.append("DATABASE_URL must begin with sqlite+aiosqlite: or postgresql+psycopg:.")
+    if settings.environment == "production":
+        needed = ("DATABASE_URL", "PUBLIC_BASE_URL", "RUNPOD_API_KEY")
+        faults += [f"{name} is not set." for name in needed if not env.get(name)]
+    return faults
+
+
+def _embedded_secrets(data_dir: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """The signing keys of the embedded default: made on first start, kept for the owner's eyes alone."""
+    names = ("TOKEN_SIGNING_KEY", "STORAGE_SIGNING_KEY")
+    if all(env.get(name) for name in names):
+        return {}
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        data_dir.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        _create_secrets(path, names)
+        warn(f"Made signing keys in {path}: good for one machine, not for production.", DevelopmentModeWarning, 3)
+    stored: dict[str, str] = json.loads(path.read_text())
+    return stored
+
+
+def _create_secrets(path: Path, names: tuple[str, ...]) -> None:
+    """Two processes starting together agree: the first file linked into place wins, whole."""
+    content = json.dumps({name: secrets.token_urlsafe(MIN_KEY_BYTES) for name in names})
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

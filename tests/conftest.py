@@ -1,0 +1,136 @@
+"""The service under test: the real app on SQLite and, with the same tests, on Postgres."""
+
+import asyncio
+import itertools
+import os
+import shutil
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from litestar import Litestar
+from pytest_socket import socket_allow_hosts
+from sqlalchemy import create_engine
+
+from backend.app import create_app
+from backend.core.clock import Clock
+from backend.models import metadata
+from backend.settings import Settings
+from tests.factories import Given
+from tests.fakes import HandClock
+from tests.postgres import TEMPLATE, Cluster, OwnCluster, PostgresMissing
+
+BASE_URL = "http://tryon.test"
+LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+
+
+def pytest_runtest_setup() -> None:
+    """No test reaches beyond this machine."""
+    socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
+
+
+def migrate(url: str) -> None:
+    engine = create_engine(url.replace("+aiosqlite", ""))
+    metadata.create_all(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """`TEST_DATABASE_URL` (its database name is replaced), else a cluster of our own; skipped loudly without both."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield _with_template(Cluster(given.rsplit("/", 1)[0] + "/{name}"))
+        return
+    try:
+        cluster = OwnCluster()
+    except PostgresMissing as reason:
+        if os.environ.get("REQUIRE_POSTGRES") == "1":
+            raise
+        warnings.warn(pytest.PytestWarning(f"Nothing was tested on Postgres: {reason}."), stacklevel=1)
+        pytest.skip(f"NOT TESTED ON POSTGRES: {reason}")
+    with cluster:
+        yield _with_template(cluster)
+
+
+def _with_template(cluster: Cluster) -> Cluster:
+    cluster.drop(TEMPLATE)
+    migrate(cluster.create(TEMPLATE))
+    return cluster
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of its own for each test, on each engine."""
+    if request.param == "sqlite":
+        copy = tmp_path / "tryon.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), copy)
+        yield f"sqlite+aiosqlite:///{copy}"
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    name = f"tryon_test_{os.getpid()}_{next(_numbers)}"
+    yield cluster.clone(name)
+    cluster.drop(name)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    return Settings.from_env(
+        {
+            "DATA_DIR": str(tmp_path / "data"),
+            "DATABASE_URL": database_url,
+            "PUBLIC_BASE_URL": BASE_URL,
+            "TOKEN_SIGNING_KEY": "token-signing-key-of-the-tests-0123456789",
+            "STORAGE_SIGNING_KEY": "storage-signing-key-of-the-tests-0123456789",
+            "RUNPOD_API_KEY": "endpoint-key-of-the-tests",
+        }
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Clock) -> AsyncIterator[Litestar]:
+    service = create_app(settings, clock=clock)
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with service.lifespan():
+            started.set()
+            await stop.wait()
+
+    life = asyncio.create_task(live())  # one task enters and leaves: fixtures may be torn down in another
+    await asyncio.wait({life, asyncio.create_task(started.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if life.done():
+        life.result()
+    yield service
+    stop.set()
+    await life
+
+
+@pytest.fixture
+async def http(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to the app in this process; background work is done when an answer is back."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+        yield client
+
+
+@pytest.fixture
+def given(app: Litestar) -> Given:
+    return Given(app)
