@@ -7,7 +7,7 @@ import csv
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -70,6 +70,10 @@ class Survey:
 
     def column(self, name: str) -> NDArray[np.float64]:
         return self.measured[:, MEASUREMENTS.index(name)]
+
+    def as_measured(self) -> "Survey":
+        """The same people, stating exactly what was measured."""
+        return replace(self, stated_height_cm=self.column("height_cm"), stated_weight_kg=self.column("weight_kg"))
 
     def __len__(self) -> int:
         return len(self.age)

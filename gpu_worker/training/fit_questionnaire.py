@@ -31,6 +31,8 @@ LIMITS_QUANTILES = (0.001, 0.999)
 BOX_QUANTILES = (0.01, 0.99)
 RESIDUAL_FLOOR = 0.2
 """Added to |residual| before its logarithm, so that an exact hit is no outlier; cm or kg."""
+SMALLEST_SD = 1e-6
+"""So that height has a logarithm where the measured height itself is the input."""
 CORRELATION_SHRINK = 0.98
 """Off-diagonal correlations are multiplied by this, which keeps the rounded matrix positive definite."""
 DIGITS = 5
@@ -38,12 +40,17 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class People:
-    """Rows to fit one variant on: `weight` of each row, `truth` (n, 13), the answers, and natural-waist error."""
+    """Rows to fit one variant on.
 
-    sex: Sex
+    truth, weight        : (n, 13) and (n,); weights sum to 1
+    sexes                : the rows of each sex among them
+    waist_natural_sd_cm  : error of the natural waist in `truth`
+    """
+
     facts: list[Facts]
     truth: Array
     weight: Array
+    sexes: list[slice]
     waist_natural_sd_cm: float
 
 
@@ -66,8 +73,12 @@ def _compact(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def fit(surveys: Mapping[SurveySex, Survey], survey_sha256: str) -> dict[str, Any]:
-    """Fit every variant; the result is what `Questionnaire` reads."""
+def fit(
+    surveys: Mapping[SurveySex, Survey],
+    survey_sha256: str,
+    answer_sets: tuple[tuple[bool, bool], ...] = ANSWER_SETS,
+) -> dict[str, Any]:
+    """Fit one variant for each sex and set of answers; the result is what `Questionnaire` reads."""
     groups: tuple[tuple[Sex, tuple[SurveySex, ...]], ...] = (
         ("female", ("female",)),
         ("male", ("male",)),
@@ -75,7 +86,7 @@ def fit(surveys: Mapping[SurveySex, Survey], survey_sha256: str) -> dict[str, An
     )
     variants: dict[str, Any] = {}
     for sex, members in groups:
-        for has_weight, has_age in ANSWER_SETS:
+        for has_weight, has_age in answer_sets:
             people = gather(sex, [surveys[member] for member in members], has_weight=has_weight, has_age=has_age)
             variants[questionnaire.variant_name(people.facts[0])] = fit_variant(people)
     return {
@@ -103,7 +114,14 @@ def gather(sex: Sex, surveys: list[Survey], *, has_weight: bool, has_age: bool) 
             Facts(float(h), float(w) if has_weight else None, float(a) if has_age else None, sex)
             for h, w, a in zip(survey.stated_height_cm, survey.stated_weight_kg, survey.age, strict=True)
         ]
-    return People(sex, facts, np.concatenate(truth), np.concatenate(weight), float(np.sqrt(np.mean(variances))))
+    ends = np.cumsum([len(survey) for survey in surveys])
+    return People(
+        facts,
+        np.concatenate(truth),
+        np.concatenate(weight),
+        [slice(int(end) - len(survey), int(end)) for end, survey in zip(ends, surveys, strict=True)],
+        float(np.sqrt(np.mean(variances))),
+    )
 
 
 def fit_variant(people: People) -> dict[str, Any]:
@@ -117,6 +135,7 @@ def fit_variant(people: People) -> dict[str, Any]:
     residual = target - terms @ mean
     log_sd, scaled = _spread(residual, spread_terms, people.weight)
     correlation = (scaled * people.weight[:, None]).T @ scaled
+    _widen_for_either_sex(log_sd, scaled, people)
     _widen_waist_natural(log_sd, correlation, residual, people)
     share = {
         "limits": limits,
@@ -156,9 +175,15 @@ def _spread(residual: Array, terms: Array, weight: Array) -> tuple[Array, Array]
     root = np.sqrt(weight)[:, None]
     log_sd = np.linalg.lstsq(terms * root, np.log(np.abs(residual) + RESIDUAL_FLOOR) * root, rcond=None)[0]
     scaled = residual / np.exp(terms @ log_sd)
-    unit = np.sqrt(weight @ scaled**2)
+    unit = np.sqrt(weight @ scaled**2 + SMALLEST_SD**2)
     log_sd[0] += np.log(unit)
     return log_sd, scaled / unit
+
+
+def _widen_for_either_sex(log_sd: Array, scaled: Array, people: People) -> None:
+    """Where sex is not known, state the sd of the sex that is harder to guess."""
+    of_each_sex = [people.weight[rows] @ scaled[rows] ** 2 / people.weight[rows].sum() for rows in people.sexes]
+    log_sd[0] += np.log(np.maximum(np.max(of_each_sex, axis=0), 1.0)) / 2
 
 
 def _widen_waist_natural(log_sd: Array, correlation: Array, residual: Array, people: People) -> None:
