@@ -96,15 +96,24 @@ class _State:
 class _Problem:
     """The residuals of one solve; targets first, then the prior."""
 
-    def __init__(self, family: ShapeFamily, tape: Tape, mean: Mapping[str, float], sd: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        family: ShapeFamily,
+        tape: Tape,
+        mean: Mapping[str, float],
+        sd: Mapping[str, float],
+        start: Floats | None,
+    ) -> None:
         self.family = family
         self.tape = tape
         self.names = sorted(mean)
         self.target = np.array([mean[name] for name in self.names])
         self.sigma = np.array([sigma(name, mean[name], sd.get(name, 0.0)) for name in self.names])
         free_locals = len(PARAMETERS) - len(PHENOTYPES)
-        start_height = START_HEIGHT[family.fixed.gender]
-        self.start = np.array([start_height, START_WEIGHT, START_MUSCLE, START_PROPORTIONS] + [0.0] * free_locals)
+        if start is None:
+            start_height = START_HEIGHT[family.fixed.gender]
+            start = np.array([start_height, START_WEIGHT, START_MUSCLE, START_PROPORTIONS] + [0.0] * free_locals)
+        self.start = start
         self.spread = np.array([1.0, 0.35, 0.35, 0.3] + [0.35] * free_locals)
         self.low = np.array([0.0] * len(PHENOTYPES) + [-LOCAL_LIMIT] * free_locals)
         self.high = np.array([1.0] * len(PHENOTYPES) + [LOCAL_LIMIT] * free_locals)
@@ -142,9 +151,11 @@ class Solver:
         """The body nearest `mean` (wire names; what is missing stays free), each target held by its `sd`."""
         return self.solve_shape(mean, sd, Shape(gender=GENDER_OF[sex], age=age_phenotype(age)))
 
-    def solve_shape(self, mean: Mapping[str, float], sd: Mapping[str, float], fixed: Shape) -> Solution:
-        """The same with the held phenotypes given; its free ones are overwritten."""
-        problem = _Problem(ShapeFamily(self.body, fixed), self.tape, mean, sd)
+    def solve_shape(
+        self, mean: Mapping[str, float], sd: Mapping[str, float], fixed: Shape, start: Floats | None = None
+    ) -> Solution:
+        """The same with the held phenotypes given; its free ones are overwritten. `start` (22,) is the prior's centre."""
+        problem = _Problem(ShapeFamily(self.body, fixed), self.tape, mean, sd, start)
         best = _descend(problem)
         vertices, heads = problem.family.bodies(best.x)
         return Solution(
