@@ -154,7 +154,7 @@ class Solver:
     def solve_shape(
         self, mean: Mapping[str, float], sd: Mapping[str, float], fixed: Shape, start: Floats | None = None
     ) -> Solution:
-        """The same with the held phenotypes given; its free ones are overwritten. `start` (22,) is the prior's centre."""
+        """The same with the held phenotypes given; its free ones are overwritten. `start` (22,) centres the prior."""
         problem = _Problem(ShapeFamily(self.body, fixed), self.tape, mean, sd, start)
         best = _descend(problem)
         vertices, heads = problem.family.bodies(best.x)
