@@ -1,0 +1,99 @@
+"""A shopper's photo, from bytes to upright RGB pixels, or a refusal with a code.
+
+Read from memory only; of its metadata nothing but the orientation. The picture is never written, logged or kept.
+"""
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+PhotoRefusal = Literal[
+    "photo_unreadable",
+    "photo_no_person",
+    "photo_several_people",
+    "photo_cropped",
+    "photo_too_small",
+    "photo_too_large",
+    "photo_pose",
+]
+Pixels = NDArray[np.uint8]
+
+MAX_BYTES = 10_000_000
+MAX_PIXELS = 50_000_000
+LONG_SIDE_PX = 1280
+"""Pictures are shrunk to this; MediaPipe looks at 256 x 256 crops, so more adds nothing."""
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
+
+
+class PhotoRefused(Exception):  # noqa: N818 – a refusal is an outcome, not a fault
+    """A photo that cannot be used; the shopper can act on `code`."""
+
+    def __init__(self, code: PhotoRefusal) -> None:
+        super().__init__(code)
+        self.code: PhotoRefusal = code
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedPhoto:
+    """An upright photo.
+
+    rgb : (H, W, 3) uint8, long side at most LONG_SIDE_PX
+    """
+
+    rgb: Pixels
+
+
+def decode(data: bytes) -> DecodedPhoto:
+    """Check and decode a JPEG, PNG or WebP; raises `PhotoRefused`. Dimensions are checked before any pixel is read."""
+    if len(data) > MAX_BYTES:
+        raise PhotoRefused("photo_too_large")
+    if not data.startswith(MAGIC):
+        raise PhotoRefused("photo_unreadable")
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures by its own limit; ours is below
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # broken metadata, which nobody reads here
+        return DecodedPhoto(rgb=_shrink(_read(data)))
+
+
+def _read(data: bytes) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PhotoRefused("photo_too_large")
+            if image.format == "JPEG":
+                image.draft("RGB", (2 * LONG_SIDE_PX, 2 * LONG_SIDE_PX))  # decodes at a half, quarter or eighth
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(_on_white(upright), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise PhotoRefused("photo_too_large") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        # what Pillow raises for files that are cut off, or are not what their header says
+        raise PhotoRefused("photo_unreadable") from error
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """RGB, with transparent parts on white."""
+    if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
+        coloured = image.convert("RGBA")
+        white = Image.new("RGBA", coloured.size, "white")
+        return Image.alpha_composite(white, coloured).convert("RGB")
+    return image.convert("RGB")
+
+
+def _shrink(rgb: Pixels) -> Pixels:
+    height, width = rgb.shape[:2]
+    scale = LONG_SIDE_PX / max(height, width)
+    if scale >= 1:
+        return np.ascontiguousarray(rgb)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
