@@ -14,6 +14,7 @@ from backend.core.db import Database, provide_session
 from backend.core.folder_store import FolderStore
 from backend.core.health import HealthController
 from backend.core.storage import ObjectStore
+from backend.events.controller import AnalyticsController, EventController
 from backend.settings import Settings
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.service import ShopperTokens
@@ -24,6 +25,8 @@ MAX_BODY_BYTES = 25_000_000
 FEATURES = (
     HealthController,
     ShopperTokenController,
+    EventController,
+    AnalyticsController,
 )
 
 

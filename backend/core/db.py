@@ -6,18 +6,19 @@ from reading to writing fails at once whatever the busy timeout says.
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from litestar import Request
 from litestar.datastructures import State
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, MetaData, Text, UniqueConstraint, Uuid, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool
 from uuid_utils.compat import uuid7
 
@@ -29,6 +30,8 @@ POSTGRES_CONNECT_TIMEOUT_S = 5
 POSTGRES_POOL = {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True, "pool_recycle": 300}
 READ_ONLY = "tryon_read_only"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+T = TypeVar("T")
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -109,6 +112,25 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def insert_new(
+    session: AsyncSession,
+    model: type[Row],
+    rows: Sequence[Mapping[str, object]],
+    *,
+    unique: tuple[str, ...],
+    returning: InstrumentedAttribute[T],
+) -> list[T]:
+    """Insert what is new by the columns of `unique`, in silence about the rest; gives `returning` of the new rows.
+
+    Unlike a failed insert this leaves the transaction usable. Times are the caller's to set.
+    """
+    if not rows:
+        return []
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(model).values(rows).on_conflict_do_nothing(index_elements=list(unique)).returning(returning)
+    return list((await session.scalars(statement)).all())
 
 
 async def provide_session(request: Request[Any, Any, Any], state: State) -> AsyncGenerator[AsyncSession, None]:
