@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +74,12 @@ def create_app(queue: Queue, limits: Limits, keys: Keys) -> web.Application:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: EndpointSettings) -> AsyncIterator[str]:
+async def running(settings: EndpointSettings, clock: Callable[[], float] = time.time) -> AsyncIterator[str]:
     """The endpoint while the block lasts; yields its address."""
     keys = Keys.load_or_create(settings.folder)
     store = Store(settings.folder / "queue.db")
-    queue = Queue(store, settings.limits)
-    webhooks = WebhookSender(store, queue, settings.limits, settings.webhook_origins)
+    queue = Queue(store, settings.limits, clock)
+    webhooks = WebhookSender(store, queue, settings.limits, settings.webhook_origins, clock)
     # handler_cancellation: a poll whose connection is gone must never be given a job
     runner = web.AppRunner(
         create_app(queue, settings.limits, keys),

@@ -1,0 +1,174 @@
+"""The `tryon-worker` command. Progress on stderr, results as JSON on stdout, exit 2 with one line on bad input."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+EXIT_BAD_INPUT = 2
+
+
+class BadInput(Exception):
+    """What was given cannot be used; the text is the one line that is shown."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit 2."""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    try:
+        options.run(options)
+    except BadInput as error:
+        print(f"tryon-worker {options.command}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Keep one worker attached to a local endpoint."""
+    from gpu_worker.local_endpoint.supervisor import WorkerSettings, supervise  # noqa: PLC0415
+    from gpu_worker.settings import Settings, SettingsError, is_origin  # noqa: PLC0415
+
+    endpoint_url = options.endpoint.rstrip("/")
+    if not is_origin(endpoint_url):
+        raise BadInput("--endpoint must be scheme://host[:port], such as http://127.0.0.1:8100")
+    try:
+        Settings.from_env(os.environ)  # the worker would refuse to start, again and again
+    except SettingsError as error:
+        raise BadInput(str(error)) from error
+    command = [sys.executable, "-u", "-m", "gpu_worker.main"]
+    asyncio.run(supervise(WorkerSettings(endpoint_url, options.data_dir, command, options.endpoint_id)))
+
+
+def endpoint(options: argparse.Namespace) -> None:
+    """Run the local endpoint."""
+    from gpu_worker.local_endpoint import server  # noqa: PLC0415
+    from gpu_worker.settings import is_origin  # noqa: PLC0415
+
+    if not all(is_origin(origin) for origin in options.webhook_origin):
+        raise BadInput("--webhook-origin must be scheme://host[:port], such as http://127.0.0.1:8000")
+    settings = server.EndpointSettings(options.data_dir, options.port, options.host, options.webhook_origin)
+    try:
+        asyncio.run(server.serve(settings, lambda address: print(f"Ready: {address}", flush=True)))
+    except OSError as error:
+        raise BadInput(f"cannot listen on {options.host}:{options.port}: {error.strerror}") from error
+
+
+def estimate(options: argparse.Namespace) -> None:
+    """Measurements from answers alone."""
+    from gpu_worker.estimators.questionnaire import MEASUREMENTS, FactRefused, Facts  # noqa: PLC0415
+    from gpu_worker.estimators.questionnaire import estimate as estimate_from  # noqa: PLC0415
+
+    facts = Facts(height_cm=options.height_cm, weight_kg=options.weight_kg, age=options.age, sex=options.sex)
+    try:
+        found = estimate_from(facts)
+    except FactRefused as refusal:
+        raise BadInput(refusal.detail) from refusal
+    measurements = {
+        name: {"mean": round(mean, 1), "sd": round(found.covariance[row][row] ** 0.5, 2)}
+        for row, (name, mean) in enumerate(zip(MEASUREMENTS, found.mean, strict=True))
+    }
+    _print_json(
+        {
+            "measurements": measurements,
+            "evidence": list(found.evidence),
+            "flags": list(found.flags),
+            "estimator": found.estimator,
+        }
+    )
+
+
+def avatar(options: argparse.Namespace) -> None:
+    """A body from a photo and what was stated."""
+    if options.repeat < 1:
+        raise BadInput("--repeat must be at least 1")
+    photo, photo_side = _read(options.photo), _read(options.side)
+
+    from gpu_worker.avatar_files import AvatarRefused, make_avatar  # noqa: PLC0415  loads the models
+    from gpu_worker.contract import AvatarParams  # noqa: PLC0415
+
+    params = AvatarParams(options.height_cm, options.weight_kg, options.age, options.sex)
+    try:
+        summary = make_avatar(
+            params, photo, photo_side, options.out, repeat=options.repeat, with_plain=options.plain, say=_say
+        )
+    except AvatarRefused as refusal:
+        raise BadInput(str(refusal)) from refusal
+    except OSError as error:
+        raise BadInput(f"cannot write to {options.out}: {error.strerror}") from error
+    _print_json(summary)
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+
+
+def _print_json(content: object) -> None:
+    print(json.dumps(content))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="tryon-worker", description="Compute bodies, as a worker or by hand.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("serve", help="attach a worker to a local endpoint and keep it running")
+    command.add_argument("--endpoint", required=True, metavar="URL", help="e.g. http://127.0.0.1:8100")
+    command.add_argument("--data-dir", type=Path, default=Path(".data"), help="where the endpoint keeps its keys")
+    command.add_argument("--endpoint-id", default="local")
+    command.set_defaults(run=serve)
+
+    command = commands.add_parser("endpoint", help="run the local endpoint: RunPod's API for one host")
+    command.add_argument("--port", type=int, required=True, help="0 takes a free one")
+    command.add_argument("--host", default="127.0.0.1")
+    command.add_argument("--data-dir", type=Path, default=Path(".data"))
+    command.add_argument(
+        "--webhook-origin", action="append", default=[], metavar="ORIGIN", help="where webhooks may go; may be repeated"
+    )
+    command.set_defaults(run=endpoint)
+
+    command = commands.add_parser("avatar", help="make a body from a photo and a height")
+    command.add_argument("photo", type=Path, metavar="PHOTO")
+    _add_facts(command)
+    command.add_argument("--side", type=Path, metavar="PHOTO", help="a second photo, from the side")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("--repeat", type=int, default=1, metavar="N", help="run N times, for timing")
+    command.add_argument("--plain", action="store_true", help="also write avatar.plain.glb, not compressed")
+    command.set_defaults(run=avatar)
+
+    command = commands.add_parser("estimate", help="measurements from answers alone")
+    _add_facts(command)
+    command.set_defaults(run=estimate)
+    return parser
+
+
+def _add_facts(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--height-cm", type=float, required=True)
+    command.add_argument("--weight-kg", type=float)
+    command.add_argument("--age", type=float)
+    command.add_argument("--sex", choices=("female", "male", "unspecified"), default="unspecified")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

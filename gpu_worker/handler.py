@@ -1,0 +1,288 @@
+"""One job: contract in, files out, manifest last. Importing this starts nothing and loads no model.
+
+Everything a job reads or makes stays in memory: no photo touches the worker's disk, so there is nothing to clean up
+after a crash. No exception leaves the handler, because the SDK would send its text, which may hold a signed address.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from gpu_worker.contract import (
+    CONTRACT_VERSION,
+    PERMANENT_ERRORS,
+    RETRYABLE_ERRORS,
+    AvatarParams,
+    AvatarResult,
+    FileRecord,
+    JobInput,
+    Manifest,
+    Stage,
+    WorkerError,
+)
+from gpu_worker.estimators.questionnaire import FactRefused
+from gpu_worker.files import FileFault, SignedFiles
+from gpu_worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PIPELINE_VERSION = "1"
+MANIFEST = "manifest.json"
+AVATAR_INPUTS = frozenset({"photo", "photo_side"})
+AVATAR_OUTPUTS = frozenset({"avatar.glb", "body.npz", MANIFEST})
+LAST_STAGE_REPORTED = Stage.BUILDING
+"""`saving` lasts milliseconds, and a report that arrives after the result could reopen the job at RunPod."""
+
+STOP_GRACE_S = 10.0
+"""How long a stopped job's thread may take to reach the end of its stage."""
+
+Job = Mapping[str, Any]
+Report = Callable[[Job, dict[str, object]], None]
+Handler = Callable[[Job], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
+
+
+class AvatarOutcome(Protocol):
+    """What a run of the pipeline gives."""
+
+    @property
+    def result(self) -> AvatarResult: ...
+    @property
+    def glb(self) -> bytes: ...
+    @property
+    def body_npz(self) -> bytes: ...
+    @property
+    def timings_ms(self) -> Mapping[str, float]: ...
+
+
+class AvatarPipeline(Protocol):
+    """Photo and facts to a body; may raise `FactRefused` or an error whose `code` is one of the contract's."""
+
+    def run_avatar(
+        self, params: AvatarParams, photo: bytes | None, photo_side: bytes | None, on_stage: Callable[[Stage], None], /
+    ) -> AvatarOutcome:
+        """Run all stages, calling `on_stage` at the start of each."""
+
+
+class InputInvalid(Exception):
+    """The job is not one that this worker can do; the backend's fault."""
+
+    code = "input_invalid"
+
+
+class ContractVersion(Exception):
+    """The job speaks another version of the contract."""
+
+    code = "contract_version"
+
+
+class Stopped(Exception):
+    """The job was cancelled; raised between stages."""
+
+
+class JobVersion(msgspec.Struct):
+    """The one field that is read before all others."""
+
+    contract_version: int
+
+
+def make_handler(
+    pipeline: AvatarPipeline,
+    settings: Settings,
+    *,
+    report: Report = lambda _job, _progress: None,
+    on_out_of_memory: Callable[[], None] = lambda: None,
+    process_start_ms: float = 0.0,
+) -> Handler:
+    """The RunPod handler over a loaded pipeline.
+
+    report           : sends a stage to the platform (`runpod.serverless.progress_update`); called from a thread
+    on_out_of_memory : called after such a failure; a fresh process is wanted
+    process_start_ms : from the start of the process until it was ready, written into the first job's manifest
+    """
+    worker = _JobRunner(pipeline, settings, report, process_start_ms)
+
+    async def handler(job: Job) -> dict[str, Any]:
+        try:
+            return await worker.run(job)
+        except Exception as error:  # noqa: BLE001  nothing may escape, see above
+            failure = failure_of(error)
+            _log_failure(job, failure, error)
+            answer: dict[str, Any] = {"error": msgspec.json.encode(failure).decode()}
+            if failure.code == "out_of_memory":
+                answer["refresh_worker"] = True
+                on_out_of_memory()
+            return answer
+
+    return handler
+
+
+def failure_of(error: Exception) -> WorkerError:
+    """The contract's code for an exception; whatever is not known is `internal`."""
+    if isinstance(error, MemoryError):
+        return WorkerError("out_of_memory", retryable=True)
+    if isinstance(error, FactRefused):
+        return WorkerError("input_invalid", retryable=False)
+    code = getattr(error, "code", None)
+    if code in PERMANENT_ERRORS:
+        return WorkerError(str(code), retryable=False)
+    if code in RETRYABLE_ERRORS:
+        return WorkerError(str(code), retryable=True)
+    return WorkerError("internal", retryable=True)
+
+
+class _JobRunner:
+    def __init__(self, pipeline: AvatarPipeline, settings: Settings, report: Report, process_start_ms: float) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._report = report
+        self._process_start_ms = process_start_ms
+        self._is_first = True
+        self._one_at_a_time = asyncio.Lock()
+
+    async def run(self, job: Job) -> dict[str, Any]:
+        task = decode_job(job.get("input"))
+        is_cold, self._is_first = self._is_first, False
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
+            files = SignedFiles(session, self._settings.storage_origin)
+            if task.kind == "noop":
+                return await self._noop(task, files, is_cold=is_cold)
+            return await self._avatar(job, task, files, is_cold=is_cold)
+
+    async def _noop(self, task: JobInput, files: SignedFiles, *, is_cold: bool) -> dict[str, Any]:
+        if MANIFEST not in task.outputs:
+            return {"attempt_id": task.attempt_id, "kind": task.kind}
+        return await self._finish(task, files, {}, None, {}, is_cold=is_cold)
+
+    async def _avatar(self, job: Job, task: JobInput, files: SignedFiles, *, is_cold: bool) -> dict[str, Any]:
+        params = avatar_params(task)
+        stages = _Stages(lambda stage: self._report(job, {"stage": str(stage), "of": len(Stage)}))
+        stages.enter(Stage.RECEIVED)
+        timings_ms: dict[str, float] = {}
+        with _timed(timings_ms, "download"):
+            inputs = {name: await files.read(name, file) for name, file in task.inputs.items()}
+        async with self._one_at_a_time:
+            with _timed(timings_ms, "pipeline"):
+                outcome = await _in_thread(
+                    lambda: self._pipeline.run_avatar(
+                        params, inputs.get("photo"), inputs.get("photo_side"), stages.enter
+                    ),
+                    stages.stop,
+                )
+        timings_ms |= outcome.timings_ms
+        bodies = {"avatar.glb": outcome.glb, "body.npz": outcome.body_npz}
+        with _timed(timings_ms, "upload"):
+            records = {name: await files.write(name, task.outputs[name], body) for name, body in bodies.items()}
+        return await self._finish(task, files, records, outcome.result, timings_ms, is_cold=is_cold)
+
+    async def _finish(
+        self,
+        task: JobInput,
+        files: SignedFiles,
+        records: dict[str, FileRecord],
+        result: AvatarResult | None,
+        timings_ms: dict[str, float],
+        *,
+        is_cold: bool,
+    ) -> dict[str, Any]:
+        """Write the manifest, which says that all else is there; return a summary without measurements."""
+        if is_cold:
+            timings_ms["process_start"] = self._process_start_ms
+        manifest = Manifest(
+            attempt_id=task.attempt_id,
+            contract_version=CONTRACT_VERSION,
+            pipeline_version=PIPELINE_VERSION,
+            files=records,
+            result=result,
+            gpu_name=self._settings.gpu_name,
+            worker_id=self._settings.worker_id,
+            cold=is_cold,
+            timings_ms={name: round(value, 1) for name, value in timings_ms.items()},
+        )
+        summary = {"attempt_id": task.attempt_id, "kind": task.kind, "files": sorted(records)}
+        try:
+            await files.write(MANIFEST, task.outputs[MANIFEST], msgspec.json.encode(manifest))
+        except FileFault as fault:
+            if fault.code != "output_exists":
+                raise
+            log.info("another run of attempt %s has finished first", task.attempt_id)
+        return summary
+
+
+def decode_job(content: object) -> JobInput:
+    """Read a job's input strictly: the version first, then every field, then what its kind needs."""
+    try:
+        if msgspec.convert(content, JobVersion).contract_version != CONTRACT_VERSION:
+            raise ContractVersion
+        task = msgspec.convert(content, JobInput)
+    except msgspec.ValidationError as error:
+        raise InputInvalid from error
+    if task.kind == "avatar":
+        if not task.inputs.keys() <= AVATAR_INPUTS or task.outputs.keys() != AVATAR_OUTPUTS:
+            raise InputInvalid
+        if "photo_side" in task.inputs and "photo" not in task.inputs:
+            raise InputInvalid
+    elif task.kind != "noop":
+        raise InputInvalid
+    return task
+
+
+def avatar_params(task: JobInput) -> AvatarParams:
+    """What the shopper stated, read strictly."""
+    try:
+        return msgspec.convert(task.params, AvatarParams)
+    except msgspec.ValidationError as error:
+        raise InputInvalid from error
+
+
+class _Stages:
+    """Reports each stage once and, between stages, ends a job that was cancelled."""
+
+    def __init__(self, report: Callable[[Stage], None]) -> None:
+        self._report = report
+        self._left = list(Stage)[: list(Stage).index(LAST_STAGE_REPORTED) + 1]
+        self.stop = threading.Event()
+
+    def enter(self, stage: Stage) -> None:
+        if self.stop.is_set():
+            raise Stopped
+        if stage in self._left:
+            self._left = self._left[self._left.index(stage) + 1 :]
+            self._report(stage)
+
+
+async def _in_thread(work: Callable[[], T], stop: threading.Event) -> T:
+    """Run `work` off the loop. Cancelled: tell it to stop, wait until it has, then pass the cancellation on."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([running], timeout=STOP_GRACE_S)
+        if running.done() and not running.cancelled():
+            running.exception()  # seen: it is `Stopped`, or no longer of interest
+        raise
+
+
+@contextlib.contextmanager
+def _timed(timings_ms: dict[str, float], name: str) -> Iterator[None]:
+    start_s = time.perf_counter()
+    yield
+    timings_ms[name] = (time.perf_counter() - start_s) * 1000
+
+
+def _log_failure(job: Job, failure: WorkerError, error: Exception) -> None:
+    """Code, kind and place of a failure, never its text."""
+    place = ""
+    if failure.code == "internal" and (frame := error.__traceback__):
+        while frame.tb_next:
+            frame = frame.tb_next
+        place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
+    log.warning("job %s: %s (%s%s)", job.get("id"), failure.code, type(error).__name__, place)

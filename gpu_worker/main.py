@@ -1,0 +1,116 @@
+"""The worker process: load the models, warm them, take jobs. Entry of the container and of `tryon-worker serve`."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from gpu_worker.handler import Handler, Job, Report, make_handler
+from gpu_worker.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+QUICK_S = 0.5
+FREE_QUICK_CALLS = 3
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 0.25
+
+
+class TakeLoopPace:
+    """The SDK's `concurrency_modifier`, called before each poll. It never changes the concurrency.
+
+    While the endpoint is unreachable the SDK polls without any pause: thousands of log lines a second and a full core.
+    So after a few calls that came back at once without a job having started, it sleeps a little. The sleep blocks the
+    event loop, hence it is short. Returning a smaller number instead would hang the SDK for ever.
+    """
+
+    def __init__(self, concurrency: int, jobs_started: Callable[[], int]) -> None:
+        self._concurrency = concurrency
+        self._jobs_started = jobs_started
+        self._last_call_s = 0.0
+        self._last_started = 0
+        self._quick_calls = 0
+
+    def __call__(self, _current: int) -> int:
+        """Pause if need be, and return the constant concurrency."""
+        started = self._jobs_started()
+        is_quick = time.monotonic() - self._last_call_s < QUICK_S and started == self._last_started
+        self._quick_calls = self._quick_calls + 1 if is_quick else 0
+        self._last_started = started
+        excess = self._quick_calls - FREE_QUICK_CALLS
+        if excess > 0:
+            time.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (excess - 1)))
+        self._last_call_s = time.monotonic()
+        return self._concurrency
+
+
+class CountedHandler:
+    """Counts the jobs that have started, for `TakeLoopPace`."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self.jobs_started = 0
+
+    async def __call__(self, job: Job) -> dict[str, object]:
+        """Run one job."""
+        self.jobs_started += 1
+        return await self._handler(job)
+
+
+def start(settings: Settings, make: Callable[[Report, float], Handler]) -> None:
+    """Run the SDK worker until SIGTERM; `make` gets the SDK's progress call and the start-up time in milliseconds."""
+    os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # read when runpod is imported; DEBUG would print outputs
+    import runpod  # noqa: PLC0415  reads its environment at import
+
+    if settings.lifeline_fd is not None:
+        threading.Thread(target=_leave_with_supervisor, args=(settings.lifeline_fd,), daemon=True).start()
+    process_start_ms = (time.time() - psutil.Process().create_time()) * 1000
+    counted = CountedHandler(make(runpod.serverless.progress_update, process_start_ms))
+    pace = TakeLoopPace(settings.parked_polls, lambda: counted.jobs_started)
+    runpod.serverless.start({"handler": counted.__call__, "concurrency_modifier": pace})
+
+
+def leave() -> None:
+    """Finish the running job, take no other, exit: what SIGTERM means to the SDK."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Load everything first, so that the first job is as quick as the rest; then take jobs."""
+    from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        sys.exit(f"tryon-worker: {error}")
+    pipeline = Pipeline.load()
+    pipeline.warm_up()
+    is_supervised = settings.lifeline_fd is not None
+
+    def make(report: Report, process_start_ms: float) -> Handler:
+        return make_handler(
+            pipeline,
+            settings,
+            report=report,
+            on_out_of_memory=leave if is_supervised else lambda: None,
+            process_start_ms=process_start_ms,
+        )
+
+    start(settings, make)
+
+
+def _leave_with_supervisor(lifeline_fd: int) -> None:
+    """The pipe is never written to: reading ends when its other end closes, which is when the supervisor is dead."""
+    os.read(lifeline_fd, 1)
+    log.warning("the supervisor is gone; leaving after the running job")
+    leave()
+
+
+if __name__ == "__main__":
+    main()
