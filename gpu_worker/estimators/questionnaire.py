@@ -112,7 +112,7 @@ class Estimate:
     estimator: str
 
 
-class FactRefused(Exception):  # noqa: N818 – a refusal is an outcome, not a fault
+class FactRefused(Exception):
     """A stated fact that cannot be used; `detail` is a sentence for the shopper."""
 
     def __init__(self, code: str, field: str, detail: str) -> None:
