@@ -6,6 +6,7 @@ Writes `population_v1.json` and `waist_natural_v1.json`; both hold aggregates, n
 
 import json
 import sys
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _who(survey: Survey) -> dict[str, Any]:
     bmi = survey.column("weight_kg") / (survey.column("height_cm") / 100) ** 2
     values = np.stack([survey.column("height_cm"), bmi, survey.age])
     ranks = values.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
-    scores = np.array([[people.NormalDist().inv_cdf((r + 0.5) / len(survey)) for r in row] for row in ranks])
+    scores = np.array([[NormalDist().inv_cdf((r + 0.5) / len(survey)) for r in row] for row in ranks])
     return {
         "quantiles": {
             name: np.round(np.quantile(row, QUANTILE_LEVELS), 2).tolist()

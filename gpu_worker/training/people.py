@@ -94,7 +94,9 @@ class People:
         correlation = np.array(person["rank_correlation"])
         if mode == "ansur":
             scores = rng.multivariate_normal(np.zeros(len(MARGINS)), correlation, method="cholesky")
-            height, person_bmi, age = (_at_score(person["quantiles"][name], s) for name, s in zip(MARGINS, scores))
+            height, person_bmi, age = (
+                _at_score(person["quantiles"][name], s) for name, s in zip(MARGINS, scores, strict=True)
+            )
             return height, person_bmi, age
         person_bmi = float(rng.uniform(*FLAT_BMI))
         score = np.clip(_score_of(person["quantiles"]["bmi"], person_bmi), -FLAT_RANK_LIMIT, FLAT_RANK_LIMIT)
