@@ -8,6 +8,9 @@ if (!file) {
   console.error("usage: validate-glb.mjs FILE");
   process.exit(2);
 }
-const report = await validateBytes(new Uint8Array(await readFile(file)), { uri: basename(file), maxIssues: 100 });
+const report = await validateBytes(new Uint8Array(await readFile(file)), {
+  uri: basename(file),
+  maxIssues: 100,
+});
 console.log(JSON.stringify(report, null, 2));
 process.exitCode = report.issues.numErrors > 0 ? 1 : 0;

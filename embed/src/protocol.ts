@@ -51,7 +51,9 @@ export type ShopType = keyof ShopMessages;
 export type FrameType = keyof FrameMessages;
 /** A message as it travels. */
 export type FromShop<T extends ShopType = ShopType> = { [K in T]: { v: 1; type: K } & ShopMessages[K] }[T];
-export type FromFrame<T extends FrameType = FrameType> = { [K in T]: { v: 1; type: K } & FrameMessages[K] }[T];
+export type FromFrame<T extends FrameType = FrameType> = {
+  [K in T]: { v: 1; type: K } & FrameMessages[K];
+}[T];
 
 const MAX_ID = 2 ** 53 - 1;
 const MAX_VARIANTS = 2000; // Shopify allows 2,048 a product

@@ -35,7 +35,10 @@ export class Shop {
   }
 
   send<T extends FrameType>(type: T, fields: FrameMessages[T]): void {
-    this.#surroundings.parent.postMessage({ v: PROTOCOL_VERSION, type, ...fields }, this.#surroundings.origin);
+    this.#surroundings.parent.postMessage(
+      { v: PROTOCOL_VERSION, type, ...fields },
+      this.#surroundings.origin,
+    );
   }
 
   /** Returns its unsubscribe. */
@@ -46,17 +49,17 @@ export class Shop {
     return () => listeners.delete(listener as (message: FromShop) => void);
   }
 
-  /** Resolves with the next message of this type, or null after `timeout_ms`. */
+  /** Resolves with the next message of this type, or null after `timeoutMs`. */
   next<T extends ShopType>(
     type: T,
-    timeout_ms: number,
+    timeoutMs: number,
     matches: (message: FromShop<T>) => boolean = () => true,
   ): Promise<FromShop<T> | null> {
     return new Promise((resolve) => {
       const stop = this.on(type, (message) => {
         if (matches(message)) end(message);
       });
-      const timer = setTimeout(() => end(null), timeout_ms);
+      const timer = setTimeout(() => end(null), timeoutMs);
       function end(message: FromShop<T> | null): void {
         clearTimeout(timer);
         stop();

@@ -1,0 +1,71 @@
+/** The parts of the public contract (v1) that the frame uses. Centimetres and kilograms. */
+
+export type Sex = "female" | "male" | "unspecified";
+export type TapeName = "chest_cm" | "waist_cm" | "hip_cm" | "inseam_cm";
+
+export interface Facts {
+  heightCm: number;
+  weightKg: number | null;
+  sex: Sex;
+  age: number | null;
+  tapeCm: Partial<Record<TapeName, number>>;
+}
+
+export const STAGES = ["received", "checking", "measuring", "building", "saving"] as const;
+export type Stage = (typeof STAGES)[number];
+export type AvatarStatus = "pending" | "processing" | "ready" | "failed";
+
+export interface Quantity {
+  mean: number;
+  sd: number;
+}
+
+export interface Avatar {
+  id: string;
+  status: AvatarStatus;
+  stage: Stage | null;
+  measurements: Record<string, Quantity>;
+  evidence: string[];
+  /** Short-lived and signed; asked for anew when it has run out. */
+  glb_url: string | null;
+  /** A refusal of the last photo, or why there is no mesh. */
+  error: { code: string } | null;
+  /** Of the last photo, such as `loose_clothing`. */
+  flags: string[];
+}
+
+export type Verdict = "too_tight" | "snug" | "regular" | "loose" | "too_loose";
+
+export interface RegionFit {
+  region: string;
+  ease_cm: number;
+  sd: number;
+  verdict: Verdict;
+}
+
+export interface SizeFit {
+  size: string;
+  probability: number;
+  regions: RegionFit[];
+}
+
+export interface FitResult {
+  recommended_size: string | null;
+  between: [string, string] | null;
+  confidence: number;
+  sizes: SizeFit[];
+  notes: string[];
+}
+
+export interface TryonSession {
+  id: string;
+  garment_id: string;
+  selected_size: string | null;
+  fit_result: FitResult;
+}
+
+/** What stays of an erasure: when each thing was gone. */
+export interface ErasureReceipt {
+  id: string;
+  [fact: string]: unknown;
+}

@@ -1,0 +1,249 @@
+import type { Facts, Sex, TapeName } from "../api/schema";
+import type { Wording, WordKey } from "../words";
+import {
+  CM_PER_INCH,
+  cmToFeet,
+  feetToCm,
+  INCHES_PER_FOOT,
+  inchesToCm,
+  KG_PER_POUND,
+  poundsToKg,
+  showHeight,
+  showLength,
+  showWeight,
+  type UnitSystem,
+} from "./units";
+
+/** The form as typed. */
+export interface Draft {
+  units: UnitSystem;
+  height: string; // cm; in feet-and-inches these two stand instead
+  feet: string;
+  inches: string;
+  weight: string; // kg or lb
+  sex: Sex;
+  age: string;
+  tape: Record<TapeName, string>; // cm or in
+}
+
+export type Field = "height" | "weight" | "age" | TapeName;
+
+/** Something to say about one field. A suggestion is what was probably meant, in the wire's unit. */
+export interface Finding {
+  field: Field;
+  text: string;
+  isBlocking: boolean;
+  suggestion: { text: string; value: number } | null;
+}
+
+export interface Reading {
+  facts: Facts | null;
+  findings: Finding[];
+}
+
+export const TAPES: readonly TapeName[] = ["waist_cm", "chest_cm", "hip_cm", "inseam_cm"];
+
+interface Range {
+  low: number;
+  high: number;
+}
+
+const HEIGHT_CM: Range = { low: 130, high: 215 };
+const WEIGHT_KG: Range = { low: 30, high: 250 };
+const AGE_YEARS: Range = { low: 16, high: 80 };
+const TAPE_CM: Record<TapeName, Range> = {
+  waist_cm: { low: 50, high: 180 },
+  chest_cm: { low: 60, high: 180 },
+  hip_cm: { low: 60, high: 190 },
+  inseam_cm: { low: 55, high: 110 },
+};
+/** kg/m²: outside of it a weight was more likely typed in the other unit. */
+const BELIEVABLE_BMI: Range = { low: 15, high: 45 };
+
+const isIn = (value: number, { low, high }: Range): boolean => value >= low && value <= high;
+
+export const emptyDraft = (units: UnitSystem): Draft => ({
+  units,
+  height: "",
+  feet: "",
+  inches: "",
+  weight: "",
+  sex: "unspecified",
+  age: "",
+  tape: { waist_cm: "", chest_cm: "", hip_cm: "", inseam_cm: "" },
+});
+
+/** A typed number; null when empty, NaN when it is none. Decimal commas and full-width digits count. */
+export function parseNumber(typed: string): number | null {
+  const text = typed.normalize("NFKC").trim().replace(",", ".");
+  if (text === "") return null;
+  return /^\d+(\.\d*)?$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** Everything that is to be said about a form, and its facts once nothing blocks. */
+export function readDraft(draft: Draft, words: Wording): Reading {
+  const reader = new DraftReader(draft.units, words);
+  const heightCm = draft.units === "metric" ? reader.heightCm(draft.height) : reader.heightFeet(draft);
+  const weightKg = reader.weight(draft.weight, heightCm);
+  const age = reader.age(draft.age);
+  const tapeCm: Partial<Record<TapeName, number>> = {};
+  for (const name of TAPES) {
+    const value = reader.tape(name, draft.tape[name]);
+    if (value !== null) tapeCm[name] = value;
+  }
+  const isBlocked = heightCm === null || reader.findings.some((finding) => finding.isBlocking);
+  const facts = isBlocked ? null : { heightCm, weightKg, sex: draft.sex, age, tapeCm };
+  return { facts, findings: reader.findings };
+}
+
+class DraftReader {
+  readonly findings: Finding[] = [];
+  readonly #units: UnitSystem;
+  readonly #words: Wording;
+
+  constructor(units: UnitSystem, words: Wording) {
+    this.#units = units;
+    this.#words = words;
+  }
+
+  heightCm(typed: string): number | null {
+    const value = parseNumber(typed);
+    if (value === null) return this.#block("height", "invalid.height.missing");
+    if (isIn(value, HEIGHT_CM)) return value;
+    const feet = readFeet(typed);
+    if (feet) {
+      return this.#suggest("height", "hint.height_in_feet", feetToCm(feet.feet, feet.inches), feet);
+    }
+    if (isIn(value * 100, HEIGHT_CM)) return this.#suggest("height", "hint.height_in_metres", value * 100);
+    if (isIn(inchesToCm(value), HEIGHT_CM)) {
+      return this.#suggest("height", "hint.height_in_inches", inchesToCm(value));
+    }
+    return this.#blockHeight();
+  }
+
+  heightFeet({ feet: typedFeet, inches: typedInches }: Draft): number | null {
+    const feet = parseNumber(typedFeet);
+    const inches = parseNumber(typedInches) ?? 0;
+    if (feet === null) return this.#block("height", "invalid.height.missing");
+    if (isIn(feet, HEIGHT_CM)) return this.#suggest("height", "hint.height_in_cm", feet);
+    const heightCm = feetToCm(feet, inches);
+    return inches < INCHES_PER_FOOT && isIn(heightCm, HEIGHT_CM) ? heightCm : this.#blockHeight();
+  }
+
+  weight(typed: string, heightCm: number | null): number | null {
+    const value = parseNumber(typed);
+    if (value === null) return null;
+    const kg = this.#units === "metric" ? value : poundsToKg(value);
+    const other = this.#units === "metric" ? poundsToKg(value) : value;
+    const hint = this.#units === "metric" ? "hint.weight_in_pounds" : "hint.weight_in_kilograms";
+    if (!isIn(kg, WEIGHT_KG)) {
+      return isIn(other, WEIGHT_KG) ? this.#suggest("weight", hint, other) : this.#blockWeight();
+    }
+    if (heightCm && !isBelievable(kg, heightCm) && isBelievable(other, heightCm)) {
+      this.#suggest("weight", hint, other, {}, false);
+    }
+    return kg;
+  }
+
+  age(typed: string): number | null {
+    const value = parseNumber(typed);
+    if (value === null || isIn(value, AGE_YEARS)) return value;
+    return this.#block("age", Number.isNaN(value) ? "invalid.number" : "invalid.age");
+  }
+
+  tape(name: TapeName, typed: string): number | null {
+    const value = parseNumber(typed);
+    if (value === null) return null;
+    const range = TAPE_CM[name];
+    const cm = this.#units === "metric" ? value : inchesToCm(value);
+    if (isIn(cm, range)) return cm;
+    if (this.#units === "metric" && isIn(inchesToCm(value), range)) {
+      return this.#suggest(name, "hint.tape_in_inches", inchesToCm(value));
+    }
+    if (this.#units === "imperial" && isIn(value, range))
+      return this.#suggest(name, "hint.tape_in_cm", value);
+    const show = (limit: number): string => showLength(limit, this.#units, this.#words);
+    return this.#block(name, "invalid.tape", { low: show(range.low), high: show(range.high) });
+  }
+
+  #blockHeight(): null {
+    const show = (cm: number): string => showHeight(cm, this.#units, this.#words);
+    return this.#block("height", "invalid.height", { low: show(HEIGHT_CM.low), high: show(HEIGHT_CM.high) });
+  }
+
+  #blockWeight(): null {
+    const show = (kg: number): string => showWeight(kg, this.#units, this.#words);
+    return this.#block("weight", "invalid.weight", { low: show(WEIGHT_KG.low), high: show(WEIGHT_KG.high) });
+  }
+
+  #block(field: Field, key: WordKey, values = {}): null {
+    this.findings.push({ field, text: this.#words.text(key, values), isBlocking: true, suggestion: null });
+    return null;
+  }
+
+  #suggest(field: Field, key: WordKey, value: number, values = {}, isBlocking = true): null {
+    const show = { height: showHeight, weight: showWeight }[field as string] ?? showLength;
+    const text = show(value, this.#units, this.#words);
+    const said = this.#words.text(key, { ...values, value: text });
+    this.findings.push({ field, text: said, isBlocking, suggestion: { text, value } });
+    return null;
+  }
+}
+
+/** 5.8 and 5'8 are five feet eight; 5.75 is five and three quarters. Only heights of adults count. */
+function readFeet(typed: string): { feet: number; inches: number } | null {
+  const match = /^([4-7])(?:\s*(?:[.,'’′]|ft)\s*(\d{1,2}))?\s*(?:"|''|″|in)?$/i.exec(
+    typed.normalize("NFKC").trim(),
+  );
+  if (!match) return null;
+  const [feet, said] = [Number(match[1]), Number(match[2] ?? 0)];
+  const inches = said < INCHES_PER_FOOT ? said : Math.round((said / 100) * INCHES_PER_FOOT);
+  return isIn(feetToCm(feet, inches), HEIGHT_CM) ? { feet, inches } : null;
+}
+
+function isBelievable(kg: number, heightCm: number): boolean {
+  return isIn(kg / (heightCm / 100) ** 2, BELIEVABLE_BMI);
+}
+
+/** Writes a value of the wire (cm, kg, years) into the form, in the units that it is typed in. */
+export function writeField(draft: Draft, field: Field, value: number): void {
+  if (field === "height") {
+    const { feet, inches } = cmToFeet(value);
+    Object.assign(draft, { height: String(Math.round(value)), feet: String(feet), inches: String(inches) });
+  } else if (field === "weight") {
+    draft.weight = draft.units === "metric" ? tenths(value) : String(Math.round(value / KG_PER_POUND));
+  } else if (field === "age") {
+    draft.age = tenths(value);
+  } else {
+    draft.tape[field] = draft.units === "metric" ? tenths(value) : halves(value / CM_PER_INCH);
+  }
+}
+
+/** Carries what was typed over to other units; what cannot be read is left as it was. */
+export function convertDraft(draft: Draft, units: UnitSystem): void {
+  if (units === draft.units) return;
+  const heightCm = typedHeightCm(draft);
+  const kgPerUnit = draft.units === "metric" ? 1 : KG_PER_POUND;
+  const cmPerUnit = draft.units === "metric" ? 1 : CM_PER_INCH;
+  draft.units = units;
+  if (heightCm !== null) writeField(draft, "height", heightCm);
+  const weight = parseNumber(draft.weight);
+  if (weight) writeField(draft, "weight", weight * kgPerUnit);
+  for (const name of TAPES) {
+    const length = parseNumber(draft.tape[name]);
+    if (length) writeField(draft, name, length * cmPerUnit);
+  }
+}
+
+function typedHeightCm({ units, height, feet, inches }: Draft): number | null {
+  if (units === "metric") {
+    const meant = readFeet(height);
+    const heightCm = meant ? feetToCm(meant.feet, meant.inches) : parseNumber(height);
+    return heightCm && isIn(heightCm, HEIGHT_CM) ? heightCm : null;
+  }
+  const whole = parseNumber(feet);
+  return whole ? feetToCm(whole, parseNumber(inches) || 0) : null;
+}
+
+const tenths = (value: number): string => String(Math.round(value * 10) / 10);
+const halves = (value: number): string => String(Math.round(value * 2) / 2);

@@ -1,0 +1,171 @@
+import { type Group, MathUtils, Spherical, Vector3 } from "three";
+import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
+import { disposeTree } from "./dispose";
+import { heightOf, readModel } from "./model";
+import { makeStudio, type Studio } from "./scene";
+import { makeContactShadow } from "./shadow";
+
+export type View = "front" | "side" | "back";
+
+/** Where the camera stands around the figure, in radians; the figure faces +z. */
+const AZIMUTH_RAD: Record<View, number> = { front: 0, side: Math.PI / 2, back: Math.PI };
+const POLAR_RAD = MathUtils.degToRad(84);
+const TURN_MS = 450;
+const KEY_TURN_RAD = MathUtils.degToRad(12);
+const KEY_ZOOM = 1.12;
+/** Space around the figure: 1 would touch the edges. */
+const MARGIN = 1.12;
+
+export interface ViewerOptions {
+  canvas: HTMLCanvasElement;
+  isMotionReduced: boolean;
+  /** The graphics context went away: the words and the table stay. */
+  onLost: () => void;
+}
+
+/** Loads the figure and draws its first picture. Throws where there is no WebGL or the file is no model. */
+export async function openViewer(bytes: ArrayBuffer, options: ViewerOptions): Promise<Viewer> {
+  const model = await readModel(bytes);
+  try {
+    return new Viewer(model, options);
+  } catch (error) {
+    disposeTree(model);
+    throw error;
+  }
+}
+
+/** One figure that can be turned and zoomed. Draws when something changed; nothing runs while it is still. */
+export class Viewer {
+  readonly #canvas: HTMLCanvasElement;
+  readonly #studio: Studio;
+  readonly #controls: OrbitControls;
+  readonly #resizes: ResizeObserver;
+  readonly #stop = new AbortController();
+  readonly #isMotionReduced: boolean;
+  readonly #heightM: number;
+  #frame = 0;
+  #turn = 0;
+
+  constructor(model: Group, { canvas, isMotionReduced, onLost }: ViewerOptions) {
+    this.#canvas = canvas;
+    this.#isMotionReduced = isMotionReduced;
+    this.#studio = makeStudio(canvas);
+    this.#studio.scene.add(model, makeContactShadow(model));
+    this.#heightM = heightOf(model);
+    this.#controls = this.#makeControls();
+    this.#resizes = new ResizeObserver(() => this.#fit());
+    this.#resizes.observe(canvas);
+    const { signal } = this.#stop;
+    canvas.addEventListener("keydown", (event) => this.#press(event), { signal });
+    canvas.addEventListener("webglcontextlost", onLost, { signal });
+    this.#place(AZIMUTH_RAD.front, this.#distanceM());
+    this.#fit();
+  }
+
+  show(view: View): void {
+    this.#turnTo(AZIMUTH_RAD[view]);
+  }
+
+  dispose(): void {
+    this.#stop.abort();
+    this.#resizes.disconnect();
+    cancelAnimationFrame(this.#frame);
+    cancelAnimationFrame(this.#turn);
+    this.#controls.dispose();
+    disposeTree(this.#studio.scene);
+    this.#studio.renderer.dispose();
+    // Browsers keep only a few contexts; give this one back now, not when it is collected.
+    this.#studio.renderer.forceContextLoss();
+  }
+
+  #makeControls(): OrbitControls {
+    const controls = new OrbitControls(this.#studio.camera, this.#canvas);
+    controls.enablePan = false;
+    controls.minPolarAngle = MathUtils.degToRad(45);
+    controls.maxPolarAngle = MathUtils.degToRad(92);
+    controls.minDistance = this.#heightM * 0.6;
+    controls.maxDistance = this.#heightM * 4.5;
+    controls.target.set(0, this.#heightM / 2, 0);
+    controls.addEventListener("change", () => this.#draw());
+    controls.addEventListener("start", () => cancelAnimationFrame(this.#turn));
+    return controls;
+  }
+
+  /** Once for however many changes there were since the last picture. */
+  #draw(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => this.#render());
+  }
+
+  #render(): void {
+    const { renderer, scene, camera } = this.#studio;
+    renderer.render(scene, camera);
+  }
+
+  /** Follows the size of the canvas; drawn in the same turn, so that it never flickers. */
+  #fit(): void {
+    const { clientWidth, clientHeight } = this.#canvas;
+    if (clientWidth === 0 || clientHeight === 0) return;
+    const { renderer, camera } = this.#studio;
+    renderer.setSize(clientWidth, clientHeight, false);
+    camera.aspect = clientWidth / clientHeight;
+    camera.updateProjectionMatrix();
+    this.#render();
+  }
+
+  #press(event: KeyboardEvent): void {
+    const { theta, radius } = this.#orbit();
+    const moves: Record<string, () => void> = {
+      ArrowLeft: () => this.#place(theta - KEY_TURN_RAD, radius),
+      ArrowRight: () => this.#place(theta + KEY_TURN_RAD, radius),
+      "+": () => this.#place(theta, radius / KEY_ZOOM),
+      "=": () => this.#place(theta, radius / KEY_ZOOM),
+      "-": () => this.#place(theta, radius * KEY_ZOOM),
+    };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    cancelAnimationFrame(this.#turn);
+    move();
+  }
+
+  #turnTo(azimuthRad: number): void {
+    cancelAnimationFrame(this.#turn);
+    const { theta, radius } = this.#orbit();
+    const wayRad = shortestWay(azimuthRad - theta);
+    const startedMs = performance.now();
+    const step = (nowMs: number): void => {
+      const share = this.#isMotionReduced ? 1 : Math.min(1, Math.max(0, (nowMs - startedMs) / TURN_MS));
+      this.#place(theta + wayRad * easeInOut(share), radius);
+      if (share < 1) this.#turn = requestAnimationFrame(step);
+    };
+    step(startedMs);
+  }
+
+  #orbit(): Spherical {
+    return new Spherical().setFromVector3(this.#studio.camera.position.clone().sub(this.#controls.target));
+  }
+
+  #place(azimuthRad: number, radiusM: number): void {
+    const { minDistance, maxDistance, target } = this.#controls;
+    const distanceM = MathUtils.clamp(radiusM, minDistance, maxDistance);
+    const offset = new Vector3().setFromSphericalCoords(distanceM, POLAR_RAD, azimuthRad);
+    this.#studio.camera.position.copy(target).add(offset);
+    this.#controls.update();
+    this.#draw();
+  }
+
+  /** From here the whole figure is seen. */
+  #distanceM(): number {
+    const halfAngleRad = MathUtils.degToRad(this.#studio.camera.fov / 2);
+    return (this.#heightM * MARGIN) / 2 / Math.tan(halfAngleRad);
+  }
+}
+
+function shortestWay(rad: number): number {
+  return MathUtils.euclideanModulo(rad + Math.PI, 2 * Math.PI) - Math.PI;
+}
+
+function easeInOut(share: number): number {
+  return share * share * (3 - 2 * share);
+}
