@@ -1,7 +1,9 @@
 """The worker process: load the models, warm them, take jobs. Entry of the container and of `tryon-worker serve`."""
 
 import logging
+import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -19,6 +21,7 @@ QUICK_S = 0.5
 FREE_QUICK_CALLS = 3
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.25
+WATCH_PERIOD_S = 1.0
 
 
 class TakeLoopPace:
@@ -68,7 +71,7 @@ def start(settings: Settings, make: Callable[[Report, float], Handler]) -> None:
     import runpod  # noqa: PLC0415  reads its environment at import
 
     if settings.lifeline_fd is not None:
-        threading.Thread(target=_leave_with_supervisor, args=(settings.lifeline_fd,), daemon=True).start()
+        threading.Thread(target=_watch, args=(settings.lifeline_fd,), daemon=True).start()
     process_start_ms = (time.time() - psutil.Process().create_time()) * 1000
     counted = CountedHandler(make(runpod.serverless.progress_update, process_start_ms))
     pace = TakeLoopPace(settings.parked_polls, lambda: counted.jobs_started)
@@ -105,11 +108,20 @@ def main() -> None:
     start(settings, make)
 
 
-def _leave_with_supervisor(lifeline_fd: int) -> None:
-    """The pipe is never written to: reading ends when its other end closes, which is when the supervisor is dead."""
-    os.read(lifeline_fd, 1)
-    log.warning("the supervisor is gone; leaving after the running job")
-    leave()
+def _watch(lifeline_fd: int) -> None:
+    """Leave when the supervisor dies (nothing is ever written to the pipe, it only closes) or the heartbeat does.
+
+    Without its heartbeat, a process that the SDK starts once and does not look after, the endpoint would hold this
+    worker for dead; leaving gets a fresh one.
+    """
+    has_heartbeat = False
+    while True:
+        is_closed = bool(select.select([lifeline_fd], [], [], WATCH_PERIOD_S)[0])
+        had_heartbeat, has_heartbeat = has_heartbeat, bool(multiprocessing.active_children())
+        if is_closed or (had_heartbeat and not has_heartbeat):
+            log.warning("%s is gone; leaving after the running job", "supervisor" if is_closed else "heartbeat")
+            leave()
+            return
 
 
 if __name__ == "__main__":

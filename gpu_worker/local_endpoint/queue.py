@@ -159,6 +159,7 @@ class Queue:
     ) -> Job | None:
         """Wait for a job for this worker. `has_job` is what the worker says of itself."""
         worker = self._worker(endpoint, worker_id)
+        worker.seen_at = self._clock()
         if not has_job:
             worker.stopping.clear()
             for job_id in list(worker.running):
@@ -267,13 +268,13 @@ class Queue:
     # ---- steps -------------------------------------------------------------------------------------------------
     def _match(self, endpoint: str) -> None:
         """Give waiting jobs, oldest first, to the polls that have waited longest."""
+        now = self._clock()
         for poll in self._parked.get(endpoint, []):
-            if poll.job.done() or not poll.worker.is_free or not poll.is_connected():
+            if poll.job.done() or not poll.worker.is_free(now, self._limits) or not poll.is_connected():
                 continue
             job = self._store.next_queued(endpoint)
             if job is None:
                 return
-            now = self._clock()
             if self._store.hand_over(job.id, poll.worker.id, now):
                 poll.worker.start(job.id, now)
                 poll.job.set_result(job)

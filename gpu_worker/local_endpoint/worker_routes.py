@@ -67,9 +67,9 @@ class WorkerRoutes:
             self._queue.progress(job, output_text(result))
         else:
             job = self._job(request) or job  # it may have ended while the body came in
-            self._queue.done(endpoint, worker_id, job, output=output_text(result), error=error_text(result))
-            if result.stop_pod:
+            if result.stop_pod:  # it wants to be replaced: nothing more for this one
                 self._queue.drain(endpoint, worker_id)
+            self._queue.done(endpoint, worker_id, job, output=output_text(result), error=error_text(result))
         return answer({"status": "ok"})
 
     async def job_stream(self, request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ class Worker:
     id: str
     endpoint: str
     seen_at: float
-    """Time of the last heartbeat, or of the first contact."""
+    """Time of the last heartbeat or job-take."""
 
     running: dict[str, Slot] = field(default_factory=dict)
     stopping: dict[str, float] = field(default_factory=dict)
@@ -35,10 +35,10 @@ class Worker:
     is_draining: bool = False
     is_unhealthy: bool = False
 
-    @property
-    def is_free(self) -> bool:
+    def is_free(self, now: float, limits: Limits) -> bool:
         """Whether it may be given a job: never more than one at a time, however many polls it parks."""
-        return not (self.running or self.stopping or self.is_draining or self.is_unhealthy)
+        is_refused = self.is_draining or self.is_unhealthy or self.is_silent(now, limits)
+        return not (self.running or self.stopping or is_refused)
 
     def is_silent(self, now: float, limits: Limits) -> bool:
         """Whether it has missed so many heartbeats that it must be dead."""
@@ -81,11 +81,9 @@ class Worker:
                 lost.append(job_id)
         return lost
 
-    def free_overdue(self, now: float) -> bool:
-        """Stop waiting for jobs that should long have been dropped; True if a slot came free."""
-        before = len(self.stopping)
+    def free_overdue(self, now: float) -> None:
+        """Stop waiting for jobs that should long have been dropped."""
         self.stopping = {job_id: until for job_id, until in self.stopping.items() if until > now}
-        return len(self.stopping) < before
 
     async def next_stop_orders(self, hold_s: float) -> list[str]:
         """Wait for jobs to stop; empty when there are none or the worker is to leave."""
