@@ -149,18 +149,14 @@ class Questionnaire:
             flags.append("extrapolated")
             sd = [s * EXTRAPOLATION_SD_FACTOR for s in sd]
         covariance = _covariance(variant["correlation"], sd)
-        rechecks = _contradicting_facts(facts)
-        mean, covariance, tape_rechecks = _fuse_tape(mean, covariance, facts.tape_cm)
-        rechecks += tape_rechecks
-        if rechecks:
-            flags += ["facts_inconsistent", *(f"recheck_{name}" for name in rechecks)]
-        return Estimate(
+        answered = Estimate(
             mean=tuple(mean),
             covariance=tuple(tuple(row) for row in covariance),
-            evidence=_evidence(facts, is_tape_used=len(tape_rechecks) < len(facts.tape_cm)),
-            flags=tuple(flags),
+            evidence=_evidence(facts),
+            flags=_with_rechecks(flags, _contradicting_facts(facts)),
             estimator=self._name,
         )
+        return with_tape(answered, facts.tape_cm)
 
 
 @cache
@@ -237,13 +233,17 @@ def _contradicting_facts(facts: Facts) -> list[str]:
     return ["height_cm", "weight_kg"]
 
 
-def _evidence(facts: Facts, *, is_tape_used: bool) -> tuple[str, ...]:
+def _with_rechecks(flags: Sequence[str], fields: Sequence[str]) -> tuple[str, ...]:
+    found = ["facts_inconsistent", *(f"recheck_{name}" for name in fields)] if fields else []
+    return (*flags, *(flag for flag in found if flag not in flags))
+
+
+def _evidence(facts: Facts) -> tuple[str, ...]:
     used = {
         "height": True,
         "weight": facts.weight_kg is not None,
         "age": facts.age is not None,
         "sex": facts.sex != "unspecified",
-        "tape": bool(facts.tape_cm) and is_tape_used,
     }
     return tuple(name for name, is_used in used.items() if is_used)
 
@@ -364,6 +364,18 @@ def _covariance(triangle: list[list[float]], sd: list[float]) -> list[list[float
 
 
 # --- a tape ------------------------------------------------------------------------------------------------
+
+
+def with_tape(estimate: Estimate, tape_cm: Mapping[str, float]) -> Estimate:
+    """An estimate and tape values, which are independent of it and of each other, in one."""
+    mean, covariance, kept_out = _fuse_tape(list(estimate.mean), [list(row) for row in estimate.covariance], tape_cm)
+    return Estimate(
+        mean=tuple(mean),
+        covariance=tuple(tuple(row) for row in covariance),
+        evidence=(*estimate.evidence, *(["tape"] if len(kept_out) < len(tape_cm) else [])),
+        flags=_with_rechecks(estimate.flags, kept_out),
+        estimator=estimate.estimator,
+    )
 
 
 def _fuse_tape(
