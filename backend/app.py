@@ -8,12 +8,17 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from backend.brands.service import BrandKeys
-from backend.core import auth, problems
+from backend.core import auth, headers, problems, schema
 from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database, provide_session
 from backend.core.folder_store import FolderStore
 from backend.core.health import HealthController
+from backend.core.logging import RequestLog
+from backend.core.object_routes import ObjectController
+from backend.core.object_tokens import ObjectSigner
 from backend.core.storage import ObjectStore
+from backend.embed.controller import EmbedController
+from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
 from backend.settings import Settings
 from backend.shoppers.controller import ShopperTokenController
@@ -24,9 +29,11 @@ MAX_BODY_BYTES = 25_000_000
 
 FEATURES = (
     HealthController,
+    ObjectController,
     ShopperTokenController,
     EventController,
     AnalyticsController,
+    EmbedController,
 )
 
 
@@ -44,7 +51,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
             "shopper": Provide(auth.provide_shopper),
             "principal": Provide(auth.provide_principal),
         },
+        middleware=[RequestLog()],
+        before_send=[headers.add_security_headers],
         lifespan=[_closing(database, store)],
+        logging_config=None,
+        openapi_config=schema.openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
         state=State(
             {
@@ -52,8 +63,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
                 "clock": clock,
                 "database": database,
                 "store": store,
+                "object_signer": ObjectSigner(settings.storage_signing_key),
                 "brand_keys": BrandKeys(database, clock),
                 "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
+                "front_end": FrontEnd(settings.embed_dist_dir),
             }
         ),
     )

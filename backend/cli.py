@@ -1,13 +1,154 @@
 """The `tryon` command: results as JSON on stdout, progress on stderr, exit 2 with one clear line on bad input."""
 
 import argparse
+import asyncio
+import json
+import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from backend.app import create_app
+from backend.brands import bootstrap
+from backend.core import logging
+from backend.core.problems import AppError
+from backend.demo.run import DEFAULT_PORT, run_demo
+from backend.migrate import is_current, migrate
+from backend.openapi import OPENAPI_FILE, render_document
+from backend.settings import Settings, SettingsError
+
+Arguments = argparse.Namespace
+Command = Callable[[Arguments], int]
+
+USAGE_ERROR = 2
+IDLE_CONNECTION_S = 30
+SHUTDOWN_S = 10
 
 
 def main() -> None:
+    arguments = _parser().parse_args()
+    command: Command = arguments.command
+    try:
+        sys.exit(command(arguments))
+    except (SettingsError, AppError, ValueError) as error:
+        print(f"tryon: {getattr(error, 'detail', error)}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Every command there is, with its function."""
     parser = argparse.ArgumentParser(prog="tryon", description="Virtual try-on: the service and its operator's tools.")
-    parser.parse_args()
-    sys.exit(2)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = _add(commands, "serve", run_serve, "Answer requests and see jobs through.")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+
+    demo = _add(commands, "demo", run_demo_command, "Run the whole product on this machine.")
+    demo.add_argument("--port", type=int, default=DEFAULT_PORT)
+
+    _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
+
+    brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
+    create = _add(brands, "create", create_brand, "Make a brand; its API key is printed this once.")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--origin", action="append", default=[], help="a page origin that may show the frame")
+    _add(brands, "list", list_brands, "One line for each brand.")
+
+    keys = commands.add_parser("keys", help="API keys of brands.").add_subparsers(required=True, metavar="ACTION")
+    key = _add(keys, "create", create_key, "A further key, printed this once.")
+    key.add_argument("brand_id", metavar="BRAND_ID")
+    key.add_argument("--label", default="")
+    key.add_argument("--test", action="store_true", help="a key whose name says test")
+    key.add_argument("--days", type=int, default=365, help="how long it lives")
+    _add(keys, "revoke", revoke_key, "Refuse a key from now on.").add_argument("prefix", metavar="PREFIX")
+
+    schema = _add(commands, "schema", export_schema, f"Write {OPENAPI_FILE.name}, the public contract.")
+    schema.add_argument("--check", action="store_true", help="only say whether it is stale")
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, about: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.add_argument("--data-dir", type=Path, default=None, help="instead of DATA_DIR")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _settings(arguments: Arguments) -> Settings:
+    return Settings.from_env(os.environ | ({"DATA_DIR": str(arguments.data_dir)} if arguments.data_dir else {}))
+
+
+def run_serve(arguments: Arguments) -> int:
+    settings = _settings(arguments)
+    if not is_current(settings):
+        print("tryon: the database is not at the newest revision; run `tryon migrate` first.", file=sys.stderr)
+        return USAGE_ERROR
+    logging.configure()
+    uvicorn.run(
+        create_app(settings),
+        host=arguments.host,
+        port=arguments.port,
+        access_log=False,  # `request.answered` says it without query strings
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=IDLE_CONNECTION_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    return 0
+
+
+def run_demo_command(arguments: Arguments) -> int:
+    return run_demo(arguments.port, (arguments.data_dir or Path(".data")).absolute())
+
+
+def run_migrate(arguments: Arguments) -> int:
+    migrate(_settings(arguments))
+    print("The database is at the newest revision.", file=sys.stderr)
+    return 0
+
+
+def create_brand(arguments: Arguments) -> int:
+    settings = _settings(arguments)
+    migrate(settings)
+    return _show(asyncio.run(bootstrap.create_brand(settings, arguments.name, origins=arguments.origin)))
+
+
+def list_brands(arguments: Arguments) -> int:
+    for brand in asyncio.run(bootstrap.list_brands(_settings(arguments))):
+        _show(brand)
+    return 0
+
+
+def create_key(arguments: Arguments) -> int:
+    mode = bootstrap.TEST if arguments.test else bootstrap.LIVE
+    key = bootstrap.create_key(_settings(arguments), arguments.brand_id, arguments.label, mode, arguments.days)
+    return _show(asyncio.run(key))
+
+
+def revoke_key(arguments: Arguments) -> int:
+    return _show(asyncio.run(bootstrap.revoke_key(_settings(arguments), arguments.prefix)))
+
+
+def export_schema(arguments: Arguments) -> int:
+    document = render_document()
+    if not arguments.check:
+        OPENAPI_FILE.write_text(document)
+        return 0
+    if OPENAPI_FILE.exists() and OPENAPI_FILE.read_text() == document:
+        return 0
+    print(f"tryon: {OPENAPI_FILE.name} is stale; run `tryon schema` and commit it.", file=sys.stderr)
+    return USAGE_ERROR
+
+
+def _show(record: object) -> int:
+    print(json.dumps(msgspec.to_builtins(record)), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
