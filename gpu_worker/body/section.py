@@ -62,6 +62,11 @@ class Moving:
         return Dual(length, (self.by[:, other] - self.by[:, one]) @ line / length)
 
 
+def still(points: Floats) -> Moving:
+    """Points that depend on nothing: for a plain reading."""
+    return Moving(points, np.zeros((0, *points.shape)))
+
+
 @dataclass(frozen=True)
 class Plane:
     """The points p with normal · p = offset. `normal` : (3,), a unit vector, `normal_by` : (K, 3)."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpu_worker.body.arrays import Bools, Floats, Ints, check_shape
 from gpu_worker.body.canonical import CanonicalBody
-from gpu_worker.body.section import Cut, Dual, Moving, Plane, cut, girth, girth_with_derivatives
+from gpu_worker.body.section import Cut, Dual, Moving, Plane, cut, girth, girth_with_derivatives, still
 
 OFFSETS = Path(__file__).with_name("tape_offsets_v1.json")
 
@@ -85,12 +85,7 @@ class Tape:
 
     def measure(self, vertices: Floats, bone_heads: Floats, *, gender: float) -> dict[str, float]:
         """Wire name -> centimetres or kilograms of a body at rest; `gender` 0 male to 1 female picks the offsets."""
-        no_tangents = np.zeros((0, 1, 1))
-        reading = self.measure_with_derivatives(
-            Moving(vertices, np.broadcast_to(no_tangents, (0, *vertices.shape))),
-            Moving(bone_heads, np.broadcast_to(no_tangents, (0, *bone_heads.shape))),
-            gender=gender,
-        )
+        reading = self.measure_with_derivatives(still(vertices), still(bone_heads), gender=gender)
         return {name: float(dual.value) for name, dual in reading.items()}
 
     def measure_with_derivatives(self, vertices: Moving, bone_heads: Moving, *, gender: float) -> dict[str, Dual]:
