@@ -76,9 +76,15 @@ TAPE_RANGE_CM = {
 }
 """What no adult's tape leaves; beyond it the unit is wrong."""
 
-CM_PER_INCH = 2.54
-KG_PER_POUND = 0.45359237
-KG_PER_STONE = 6.35029318
+UNIT_NAMES = {"cm": "centimetres", "kg": "kilograms"}
+OTHER_UNITS: Mapping[str, tuple[tuple[str, float], ...]] = {
+    "centimetres": (("metres", 100.0), ("feet", 30.48), ("inches", 2.54), ("millimetres", 0.1)),
+    "kilograms": (("pounds", 0.45359237), ("stones", 6.35029318), ("grams", 0.001)),
+    "years": (),
+}
+"""What people type instead, and how much of our unit one of it is."""
+EARLIEST_BIRTH_YEAR = 1900
+
 EDGE_STEP = 1e-4
 """Share of the way outside the survey used to take the slope at its edge."""
 
@@ -170,61 +176,36 @@ def _shipped() -> Questionnaire:
 
 def check(facts: Facts) -> None:
     """Raise `FactRefused` for the first fact that cannot be used, naming the unit it was probably typed in."""
-    if not _is_within(facts.height_cm, HEIGHT_RANGE_CM):
-        raise FactRefused("invalid_height", "height_cm", _height_sentence(facts.height_cm))
-    if facts.weight_kg is not None and not _is_within(facts.weight_kg, WEIGHT_RANGE_KG):
-        raise FactRefused("invalid_weight", "weight_kg", _weight_sentence(facts.weight_kg))
-    if facts.age is not None and not _is_within(facts.age, AGE_RANGE):
-        raise FactRefused("invalid_age", "age", _age_sentence(facts.age))
+    _check("invalid_height", "height_cm", facts.height_cm, HEIGHT_RANGE_CM)
+    if facts.weight_kg is not None:
+        _check("invalid_weight", "weight_kg", facts.weight_kg, WEIGHT_RANGE_KG)
+    if facts.age is not None:
+        _check("invalid_age", "age", facts.age, AGE_RANGE)
     for name, value in facts.tape_cm.items():
         if name not in TAPE_RANGE_CM:
             raise FactRefused("invalid_tape", name, f"{name} is not a measurement we take from a tape.")
-        if not _is_within(value, TAPE_RANGE_CM[name]):
-            raise FactRefused("invalid_tape", name, _tape_sentence(name, value))
+        _check("invalid_tape", name, value, TAPE_RANGE_CM[name])
+
+
+def _check(code: str, field: str, value: float, limits: tuple[float, float]) -> None:
+    if not _is_within(value, limits):
+        raise FactRefused(code, field, _sentence(field, value, limits))
+
+
+def _sentence(field: str, value: float, limits: tuple[float, float]) -> str:
+    noun, _, symbol = field.rpartition("_")
+    noun, unit = noun.replace("_", " ") or field, UNIT_NAMES.get(symbol, "years")
+    for other, factor in OTHER_UNITS[unit]:
+        if _is_within(value * factor, limits):
+            meant = "" if other == "feet" else f", {value * factor:.0f}"  # 5.8 may be 5 feet 8 inches
+            return f"{noun.capitalize()} {value:g} looks like {other}: give it in {unit}{meant}."
+    if field == "age" and value >= EARLIEST_BIRTH_YEAR:
+        return f"Age {value:g} looks like a year of birth: give it in years."
+    return f"We need your {noun} in {unit}, between {limits[0]:.0f} and {limits[1]:.0f}."
 
 
 def _is_within(value: float, limits: Sequence[float]) -> bool:
     return math.isfinite(value) and limits[0] <= value <= limits[1]
-
-
-def _height_sentence(value: float) -> str:
-    low, high = HEIGHT_RANGE_CM
-    if low <= 100 * value <= high:
-        return f"A height of {value:g} looks like metres: give it in centimetres, {100 * value:.0f}."
-    if 4 <= value < 8:
-        return f"A height of {value:g} looks like feet: give it in centimetres (5 feet 8 inches are 173)."
-    if low <= CM_PER_INCH * value <= high:
-        return f"A height of {value:g} looks like inches: give it in centimetres, {CM_PER_INCH * value:.0f}."
-    if low <= value / 10 <= high:
-        return f"A height of {value:g} looks like millimetres: give it in centimetres, {value / 10:.0f}."
-    return f"We need your height in centimetres, between {low:.0f} and {high:.0f}."
-
-
-def _weight_sentence(value: float) -> str:
-    low, high = WEIGHT_RANGE_KG
-    if high < value <= high / KG_PER_POUND:
-        return f"A weight of {value:g} looks like pounds: give it in kilograms, {value * KG_PER_POUND:.0f}."
-    if value < low <= value * KG_PER_STONE:
-        return f"A weight of {value:g} looks like stones: give it in kilograms, {value * KG_PER_STONE:.0f}."
-    if low <= value / 1000 <= high:
-        return f"A weight of {value:g} looks like grams: give it in kilograms, {value / 1000:.0f}."
-    return f"We need your weight in kilograms, between {low:.0f} and {high:.0f}; 150 pounds are 68 kilograms."
-
-
-def _age_sentence(value: float) -> str:
-    low, high = AGE_RANGE
-    if 1900 <= value < 2100:
-        return f"{value:.0f} looks like a year of birth: give your age in years."
-    return f"We advise people between {low:.0f} and {high:.0f} years: give your age in years."
-
-
-def _tape_sentence(name: str, value: float) -> str:
-    what = name.removesuffix("_cm").replace("_", " ")
-    low, high = TAPE_RANGE_CM[name]
-    for unit, factor in (("metres", 100.0), ("inches", CM_PER_INCH), ("millimetres", 0.1)):
-        if low <= value * factor <= high:
-            return f"A {what} of {value:g} looks like {unit}: give it in centimetres, {value * factor:.0f}."
-    return f"We need the {what} in centimetres, between {low:.0f} and {high:.0f}."
 
 
 def _contradicting_facts(facts: Facts) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpu_worker.body.canonical import YOUNG, CanonicalBody, Shape
 from gpu_worker.body.family import LOCAL_CHANGES, PHENOTYPES
 from gpu_worker.body.solve import GENDER_OF, START_HEIGHT, Solver, age_phenotype
-from gpu_worker.body.tape import Tape
+from gpu_worker.body.tape import WEIGHT_SPREAD, Tape
 from gpu_worker.training.ansur import SurveySex
 from gpu_worker.training.people import Measured, Mode, People, Protocol
 
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 FREE_START = {"weight": (0.6, 0.15), "muscle": (0.4, 0.2), "proportions": (0.5, 0.2)}
 """Mean and sd of where the solve starts."""
-LOCAL_SD, LOCAL_LIMIT = 0.28, 0.8
+LOCAL_SD, LOCAL_LIMIT = 0.2, 0.8
 AGE_SD = 0.05
 SOFT_RANGE = (0.1, 0.9)
 """Of cup size and firmness, drawn flat."""
@@ -66,6 +66,7 @@ class Population:
         """A body of these measurements, its shape random where they leave it free."""
         fixed = random_held(rng, measured, self.solver.body.local_names)
         targets = {name: value for name, value in measured.values.items() if name != "waist_natural_cm"}
+        targets["weight_kg"] *= rng.normal(1, WEIGHT_SPREAD)
         solution = self.solver.solve_shape(targets, {}, fixed, random_start(rng, measured.sex))
         height_cm, weight_kg = measured.values["height_cm"], measured.values["weight_kg"]
         return Person(measured.sex, measured.age, height_cm, weight_kg, solution.shape)
