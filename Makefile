@@ -100,7 +100,7 @@ fit-questionnaire: install ## Fit the questionnaire on the ANSUR II tables in AN
 	@$(BIN)/python -m gpu_worker.training.fit_questionnaire
 
 fit-population: install ## Fit the population model on the ANSUR II tables in ANSUR_DIR
-	@$(BIN)/python -m gpu_worker.training.population
+	@$(BIN)/python -m gpu_worker.training.fit_population
 
 fit-silhouette: install ## Generate training pictures and fit the silhouette estimator (hours)
 	@$(BIN)/python -m gpu_worker.training.fit_silhouette
