@@ -1,5 +1,6 @@
 """Rows and credentials for tests, made the way the product makes them. Reads as data: `await given.brand()`."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -60,7 +61,23 @@ class Given:
             shopper: Shopper = await service.for_brand(brand.id, user_ref)
         return GivenShopper(shopper.id, brand.id, self.token(brand.id, shopper.id))
 
-    def token(self, brand_id: UUID, user_id: UUID, origin: str = ORIGIN) -> str:
-        """A token as `POST /embed/token` would issue it now."""
-        claims = ShopperClaims(brand_id=brand_id, user_id=user_id, origin=origin, auth_time=self.clock.now())
-        return tokens.issue(self.settings.token_signing_key, claims, self.clock.now()).token
+    async def key(self, brand: GivenBrand, days: int = 365) -> NewKey:
+        """A further API key."""
+        async with self.database.transaction() as session:
+            return await BrandService(session, self.clock).create_key(brand.id, "test", lifetime=timedelta(days=days))
+
+    async def revoke(self, key: NewKey) -> None:
+        async with self.database.transaction() as session:
+            await BrandService(session, self.clock).revoke_key(key.prefix)
+
+    async def void_tokens(self, shopper: GivenShopper) -> None:
+        """Every token of the shopper issued until now."""
+        async with self.database.transaction() as session:
+            service = ShopperService(session, self.clock, self.settings.token_signing_key)
+            await service.revoke_tokens(shopper.brand_id, shopper.id)
+
+    def token(self, brand_id: UUID, user_id: UUID, *, age_s: float = 0) -> str:
+        """A token as `POST /embed/token` would have issued it `age_s` ago."""
+        issued_at = self.clock.now() - timedelta(seconds=age_s)
+        claims = ShopperClaims(brand_id=brand_id, user_id=user_id, origin=ORIGIN, auth_time=issued_at)
+        return tokens.issue(self.settings.token_signing_key, claims, issued_at).token

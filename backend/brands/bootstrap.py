@@ -13,7 +13,6 @@ from backend.core.clock import SystemClock
 from backend.core.db import Database
 from backend.settings import Settings
 
-
 LIVE: Mode = "live"
 TEST: Mode = "test"
 

@@ -9,16 +9,16 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 REDACTED = "[redacted]"
-SECRET_KEYS = frozenset(
-    """
-    api_key authorization body_key code cookie covariance credential email evidence facts glb_key glb_url headers hook_token
-    measurements payload password photo photo_key photo_side_key photo_url secret signing_key src tape_cm token url
-    """.split()
-)
+SECRET_KEYS = {
+    "api_key", "authorization", "body_key", "code", "cookie", "covariance", "credential", "email", "evidence", "facts",
+    "glb_key", "glb_url", "headers", "hook_token", "measurements", "password", "payload", "photo", "photo_key",
+    "photo_side_key", "photo_url", "secret", "signing_key", "src", "tape_cm", "token", "url",
+}  # fmt: skip
 """Facts that are never written, by name: addresses, credentials, bodies."""
 REFUSAL_CODES = re.compile(r"[a-z][a-z_]{1,60}")
 """`code` is also the stable name of a refusal: that form may pass."""
@@ -65,10 +65,9 @@ def _clean(key: str, value: Any) -> Any:
 class RequestLog(ASGIMiddleware):
     """One line for each answer, under an id that the answer carries too; the path by its template, never a query."""
 
+    scopes = (ScopeType.HTTP,)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        if scope["type"] != "http":
-            await next_app(scope, receive, send)
-            return
         request_id, started = uuid4().hex, time.perf_counter()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -87,7 +86,7 @@ class RequestLog(ASGIMiddleware):
         finally:
             structlog.get_logger().info(
                 "request.answered",
-                method=scope["method"],
+                method=scope.get("method"),
                 path=scope.get("path_template") or "unknown",
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),

@@ -1,4 +1,4 @@
-"""The OpenAPI document at `/schema/openapi.json` and a reference page at `/schema` that loads nothing from elsewhere."""
+"""The OpenAPI document at `/schema/openapi.json` and a reference page at `/schema` that needs no other host."""
 
 from html import escape
 from typing import Any
