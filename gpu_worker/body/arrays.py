@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Edges = NDArray[np.intp]
+"""Pairs of vertices, (E, 2), in the integers numpy indexes with."""
 Bools = NDArray[np.bool_]
 
 

@@ -149,6 +149,5 @@ def _linear_piece(value: float, *, three_anchors: bool) -> tuple[float, float]:
 
 
 def _combine(amounts: Floats, rows: _Rows) -> NDArray[np.float32]:
-    used = np.flatnonzero(np.abs(amounts) >= NEGLIGIBLE)
-    combined: NDArray[np.float32] = amounts[used].astype(np.float32) @ rows[used]
+    combined: NDArray[np.float32] = amounts.astype(np.float32) @ rows
     return combined

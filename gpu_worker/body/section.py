@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_worker.body.arrays import Floats, Ints
+from gpu_worker.body.arrays import Edges, Floats, Ints
 
 _DIRECTIONS = 360
 _ANGLES = np.arange(_DIRECTIONS) * (2 * np.pi / _DIRECTIONS)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 _UP = np.array([0.0, 0.0, 1.0])
+_HORIZONTAL = np.eye(3)[:2]
 _OFF_AXIS = np.array([0.3, 0.9, 0.1])
 """Any direction not along a bone that is cut: it only fixes where on the plane the directions start."""
 
@@ -97,7 +98,7 @@ class Cut:
 
     plane: Plane
     points: Floats
-    edges: Ints
+    edges: Edges
     split: Floats
 
     def within(self, reach: float, centre: Floats) -> "Cut":
@@ -106,11 +107,12 @@ class Cut:
         return Cut(self.plane, self.points[near], self.edges[near], self.split[near])
 
 
-def cut(vertices: Floats, edges: Ints, plane: Plane) -> Cut:
-    """Cross a set of edges (E, 2) with a plane."""
-    above = vertices @ plane.normal - plane.offset.value
+def cut(vertices: Floats, edges: Edges, plane: Plane) -> Cut:
+    """Cross a set of edges (E, 2) with a plane. Fastest with edges stored column by column."""
+    height = vertices[:, 2] if plane.normal is _UP else vertices @ plane.normal
+    above = height - plane.offset.value
     side = above > 0
-    crossed = edges[side[edges[:, 0]] != side[edges[:, 1]]]
+    crossed = edges[np.flatnonzero(side[edges[:, 0]] != side[edges[:, 1]])]
     first, second = above[crossed[:, 0]], above[crossed[:, 1]]
     split = first / (first - second)
     start = vertices[crossed[:, 0]]
@@ -139,7 +141,7 @@ def _support(section: Cut) -> tuple[Ints, Floats, float]:
     """Per direction the touched point (its index) and the direction (3,); and the perimeter."""
     normal = section.plane.normal
     if normal is _UP:
-        basis = np.eye(3)[:2]
+        basis = _HORIZONTAL
     else:
         one = np.cross(normal, _OFF_AXIS)
         one /= np.linalg.norm(one)

@@ -145,7 +145,6 @@ class Solver:
     def __init__(self, body: CanonicalBody, tape: Tape) -> None:
         self.body = body
         self.tape = tape
-        self._families: dict[Shape, ShapeFamily] = {}
 
     def solve(self, mean: Mapping[str, float], sd: Mapping[str, float], sex: Sex, age: float | None) -> Solution:
         """The body nearest `mean` (wire names; what is missing stays free), each target held by its `sd`."""

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from gpu_worker.body.arrays import Bools, Floats, Ints, check_shape
+from gpu_worker.body.arrays import Bools, Edges, Floats, Ints, check_shape
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.section import Cut, Dual, Moving, Plane, cut, girth, girth_with_derivatives, still
 
-OFFSETS = Path(__file__).with_name("tape_offsets_v1.json")
+DEFINITIONS = Path(__file__).with_name("tape_v1.json")
 
 ARM_BONES = ("shoulder01", "upperarm", "lowerarm", "wrist", "metacarpal", "finger")
 LEG_BONES = ("upperleg", "lowerleg", "foot", "toe")
 HEAD_BONES = ("head", "neck", "eye")
+FAR_BONES = ("head", "eye", "lowerleg", "foot", "toe")
+"""No torso level comes near these; half the mesh's edges are theirs."""
 NECK_BONES = ("neck01", "neck02", "neck03", "head", "spine01", "clavicle.L", "clavicle.R")
 
 # Levels, each a share of stature or of the stretch between two landmarks, so that a scaled body scales its tape.
@@ -37,15 +39,13 @@ NECK_AT, ARM_AT, CALF_AT = 0.45, 0.5, 0.72
 """Along neck01 to head, along the upper arm, and up the lower leg."""
 NECK_REACH, ARM_REACH = 14 * ONE_CM, 15 * ONE_CM
 
-DENSITY_MALE_KG_M3, DENSITY_FEMALE_KG_M3 = 1024.0, 1044.0
-"""Effective: survey weight / mesh volume, mean over solved survey bodies. Corrects the shape model, not tissue."""
 WEIGHT_SPREAD = 0.03
-"""Standard deviation of that density between people, as a share."""
+"""Standard deviation between people of survey weight / mesh volume, as a share of its mean."""
 
 
 @dataclass(frozen=True)
-class Offset:
-    """Published definition minus mesh reading, by sex; added by gender in between. Centimetres, or stature shares."""
+class BySex:
+    """A fitted number for each sex, mixed by gender in between."""
 
     male: float
     female: float
@@ -54,29 +54,47 @@ class Offset:
         return (1 - gender) * self.male + gender * self.female
 
 
-def read_offsets(path: Path = OFFSETS) -> dict[str, Offset]:
-    """Fitted by `gpu_worker.training.fit_tape_offsets` on bodies solved from the ANSUR II survey."""
-    entries = json.loads(path.read_text())["offsets"]
-    return {name: Offset(entry["male"], entry["female"]) for name, entry in entries.items()}
+@dataclass(frozen=True)
+class Definitions:
+    """What turns a mesh reading into a published measurement; fitted on bodies solved from the ANSUR II survey.
+
+    offset_cm           : published definition minus mesh reading, for the four that are not the mesh's own
+    waist_natural_level : height of the natural waist (midway rib to iliac crest) over the navel, in statures
+    density_kg_m3       : effective, survey weight / mesh volume: it corrects the shape model, not human tissue
+    """
+
+    offset_cm: Mapping[str, BySex]
+    waist_natural_level: BySex
+    density_kg_m3: BySex
+
+    @classmethod
+    def load(cls, path: Path = DEFINITIONS) -> "Definitions":
+        """Written by `gpu_worker.training.fit_tape_definitions`."""
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            {name: BySex(**pair) for name, pair in record["offset_cm"].items()},
+            BySex(**record["waist_natural_level"]),
+            BySex(**record["density_kg_m3"]),
+        )
 
 
-def edges_of(faces: Ints) -> Ints:
+def edges_of(faces: Ints) -> Edges:
     """Every edge of some triangles once, (E, 2)."""
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    return np.unique(pairs, axis=0)
+    return np.asfortranarray(np.unique(pairs, axis=0).astype(np.intp))
 
 
 class Tape:
     """Measures bodies of one topology."""
 
-    def __init__(self, body: CanonicalBody, offsets: Mapping[str, Offset] | None = None) -> None:
+    def __init__(self, body: CanonicalBody) -> None:
         self.body = body
-        self.offsets = dict(offsets if offsets is not None else read_offsets())
+        self.definitions = Definitions.load()
         names = self._dominant_bones()
         arm, leg, head = (_starts(names, bones) for bones in (ARM_BONES, LEG_BONES, HEAD_BONES))
         left = np.array([name.endswith(".L") for name in names])
         faces = body.faces
-        self._torso = edges_of(faces[(~arm)[faces].all(axis=1)])
+        self._torso = edges_of(faces[(~(arm | _starts(names, FAR_BONES)))[faces].all(axis=1)])
         self._left_leg = edges_of(faces[(leg & left)[faces].any(axis=1)])
         self._left_arm = edges_of(faces[(arm & left)[faces].all(axis=1)])
         self._neck = edges_of(faces[np.isin(names, NECK_BONES)[faces].all(axis=1)])
@@ -93,11 +111,10 @@ class Tape:
         check_shape(vertices.at, (self.body.vertex_count, 3), "vertices")
         check_shape(bone_heads.at, (len(self.body.bone_names), 3), "bone_heads")
         lengths = self.mesh_lengths(vertices, bone_heads, gender=gender)
-        measured = {
-            f"{name}_cm": (length * 100).plus(self.offsets[name].at(gender) if name in self.offsets else 0.0)
-            for name, length in lengths.items()
-        }
-        density = (1 - gender) * DENSITY_MALE_KG_M3 + gender * DENSITY_FEMALE_KG_M3
+        measured = {f"{name}_cm": length * 100 for name, length in lengths.items()}
+        for name, offset in self.definitions.offset_cm.items():
+            measured[name] = measured[name].plus(offset.at(gender))
+        density = self.definitions.density_kg_m3.at(gender)
         return {**measured, "weight_kg": volume(vertices, self.body.faces) * density}
 
     def mesh_lengths(self, vertices: Moving, heads: Moving, *, gender: float) -> dict[str, Dual]:
@@ -107,7 +124,7 @@ class Tape:
         stature = crown - floor
         crotch = self.crotch_level(vertices)
         navel = self.navel_level(vertices)
-        natural = navel + stature * self.offsets["waist_natural_level"].at(gender)
+        natural = navel + stature * self.definitions.waist_natural_level.at(gender)
         return {
             "chest": self._chest(vertices, navel, stature),
             "waist": self._level_girth(vertices, self._torso, navel),
@@ -163,11 +180,11 @@ class Tape:
         sections = [cut(vertices.at, self._torso, Plane.level(level)) for level in levels]
         return girth_with_derivatives(max(sections, key=girth), vertices)
 
-    def _level_girth(self, vertices: Moving, edges: Ints, level: Dual) -> Dual:
+    def _level_girth(self, vertices: Moving, edges: Edges, level: Dual) -> Dual:
         return girth_with_derivatives(cut(vertices.at, edges, Plane.level(level)), vertices)
 
     def _bone_girth(
-        self, vertices: Moving, heads: Moving, edges: Ints, bones: tuple[str, str], share: float, reach: float
+        self, vertices: Moving, heads: Moving, edges: Edges, bones: tuple[str, str], share: float, reach: float
     ) -> Dual:
         """Girth square to a bone, of what lies nearer to it than `reach` metres."""
         plane, centre = Plane.across(heads, self.body.bone(bones[0]), self.body.bone(bones[1]), share)
@@ -185,15 +202,23 @@ class Tape:
 
 def volume(vertices: Moving, faces: Ints) -> Dual:
     """Enclosed volume by signed tetrahedra, m³, and its derivatives. The mesh must be closed."""
-    a, b, c = (vertices.at[faces[:, corner]] for corner in range(3))
-    value = float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+    x, y, z = np.ascontiguousarray(vertices.at.T)
+    a, b, c = np.ascontiguousarray(faces.T.astype(np.intp))
+    opposite_a = _cross(b, c, x, y, z)
+    value = float(x[a] @ opposite_a[0] + y[a] @ opposite_a[1] + z[a] @ opposite_a[2]) / 6
     if not len(vertices.by):
         return Dual(value, np.zeros(0))
     push = np.zeros_like(vertices.at)
-    for corner, area in zip(faces.T, (np.cross(b, c), np.cross(c, a), np.cross(a, b)), strict=True):
+    areas = (opposite_a, _cross(c, a, x, y, z), _cross(a, b, x, y, z))
+    for corner, area in zip((a, b, c), areas, strict=True):
         for axis in range(3):
-            push[:, axis] += np.bincount(corner, weights=area[:, axis], minlength=len(push))
-    return Dual(value, np.einsum("kni,ni->k", vertices.by, push / 6))
+            push[:, axis] += np.bincount(corner, weights=area[axis], minlength=len(push))
+    return Dual(value, vertices.by.reshape(len(vertices.by), -1) @ push.reshape(-1) / 6)
+
+
+def _cross(p: Edges, q: Edges, x: Floats, y: Floats, z: Floats) -> tuple[Floats, Floats, Floats]:
+    """Coordinates of p × q for vertices p and q of each face."""
+    return y[p] * z[q] - z[p] * y[q], z[p] * x[q] - x[p] * z[q], x[p] * y[q] - y[p] * x[q]
 
 
 def _lowest(vertices: Moving, among: Ints) -> Dual:
