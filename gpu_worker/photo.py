@@ -33,7 +33,7 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 
 
-class PhotoRefused(Exception):  # noqa: N818 – a refusal is an outcome, not a fault
+class PhotoRefused(Exception):
     """A photo that cannot be used; the shopper can act on `code`."""
 
     def __init__(self, code: PhotoRefusal) -> None:
@@ -96,4 +96,4 @@ def _shrink(rgb: Pixels) -> Pixels:
     if scale >= 1:
         return np.ascontiguousarray(rgb)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -105,7 +105,8 @@ def normals(vertices: Floats, faces: Ints) -> Floats:
     for corner in range(3):
         for axis in range(3):
             summed[:, axis] += np.bincount(faces[:, corner], face_normals[:, axis], len(vertices))
-    return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    unit: Floats = summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def shade(mesh: Mesh, light_yaw: float = 0.0) -> Floats:

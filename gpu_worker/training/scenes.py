@@ -15,6 +15,10 @@ import numpy as np
 
 from gpu_worker.body.arrays import Floats
 from gpu_worker.body.canonical import CanonicalBody, Shape
+from gpu_worker.body.solve import Solver
+from gpu_worker.body.tape import Tape
+from gpu_worker.contract import MEASUREMENTS, Sex
+from gpu_worker.estimators.questionnaire import Facts, estimate
 from gpu_worker.training.render import Camera, Picture, frame_person, paint
 from gpu_worker.training.wardrobe import Outfit, Regions, dress
 
@@ -184,8 +188,9 @@ def pose_body(body: CanonicalBody, shape: Shape, stance: Stance) -> Floats:
     rotations.update(stance.extra)
     posed, _ = body.pose(vertices, heads, rotations)
     posed = posed @ turn_z(stance.turn).T
-    middle = (posed.min(axis=0) + posed.max(axis=0)) / 2
-    return posed - [middle[0] * 0.0, middle[1], posed[:, 2].min()]
+    depth = (posed[:, 1].min() + posed[:, 1].max()) / 2
+    stood: Floats = posed - [0.0, depth, posed[:, 2].min()]
+    return stood
 
 
 def _muted(rng: np.random.Generator) -> Floats:
@@ -205,8 +210,8 @@ def background(size_px: tuple[int, int], rng: np.random.Generator) -> Picture:
         cv2.line(picture, (0, floor_row), (width, floor_row), _muted(rng).tolist(), int(rng.integers(1, 9)))
     for _ in range(rng.integers(0, 6)):
         _furnish(picture, floor_row, rng)
-    unevenness = cv2.resize(rng.normal(0, 9, (9, 6, 1)) + rng.normal(0, 3, (9, 6, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
-    picture += unevenness
+    uneven = rng.normal(0, 9, (9, 6, 1)) + rng.normal(0, 3, (9, 6, 3))
+    picture += cv2.resize(uneven, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -228,7 +233,9 @@ def _furnish(picture: Floats, floor_row: int, rng: np.random.Generator) -> None:
         for _ in range(12):
             at = (x + int(rng.normal(0, 20)), floor_row - int(abs(rng.normal(60, 40))))
             axes = (int(rng.uniform(6, 22)), int(rng.uniform(4, 10)))
-            cv2.ellipse(picture, at, axes, rng.uniform(0, 180), 0, 360, (np.array(colour) * rng.uniform(0.6, 1)).tolist(), -1)
+            turn = rng.uniform(0, 180)
+            leaf = (np.array(colour) * rng.uniform(0.6, 1)).tolist()
+            cv2.ellipse(picture, at, axes, turn, 0, 360, leaf, -1)
 
 
 def _shadow(picture: Picture, camera: Camera, rng: np.random.Generator) -> None:
@@ -247,10 +254,16 @@ def take(picture: Picture, rng: np.random.Generator) -> Picture:
     blurred = cv2.GaussianBlur(picture, (3, 3), rng.uniform(0.5, 1.0)).astype(np.float64)
     toned = 255 * (blurred / 255) ** rng.uniform(0.8, 1.25) * rng.uniform(0.95, 1.05, 3)
     noisy = np.clip(toned + rng.normal(0, rng.uniform(1, 4), toned.shape), 0, 255).astype(np.uint8)
-    is_encoded, jpeg = cv2.imencode(".jpg", noisy[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*JPEG_QUALITY))])
+    jpeg = np.frombuffer(encode_jpeg(noisy, quality=int(rng.integers(*JPEG_QUALITY))), np.uint8)
+    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1]).astype(np.uint8, copy=False)
+
+
+def encode_jpeg(picture: Picture, *, quality: int = 90) -> bytes:
+    """Encode (H, W, 3) RGB."""
+    is_encoded, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not is_encoded:
         raise RuntimeError("cv2 could not encode a picture.")
-    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    return jpeg.tobytes()
 
 
 class Studio:
@@ -289,3 +302,46 @@ class Studio:
         stance = sample_side_stance(rng) if side else sample_stance(rng)
         outfit = sample_outfit(rng, womens=shape.gender > 0.5)
         return self.picture(shape, stance, outfit, sample_shot(rng), rng)
+
+
+def likely_shape(body: CanonicalBody, height_cm: float, weight_kg: float, sex: Sex) -> Shape:
+    """The most likely body of somebody with these answers."""
+    answered = estimate(Facts(height_cm, weight_kg, sex=sex))
+    mean = dict(zip(MEASUREMENTS, answered.mean, strict=True)) | {"height_cm": height_cm, "weight_kg": weight_kg}
+    return Solver(body, Tape(body)).solve(mean, {}, sex, None).shape
+
+
+def render_person(
+    *, height_cm: float = 178.0, weight_kg: float = 74.0, sex: Sex = "male", seed: int = 7, side: bool = False
+) -> Picture:
+    """(1280, 960, 3) RGB: a picture as a shopper is asked to take it, for the demo and for tests."""
+    body = CanonicalBody.load()
+    rng = np.random.default_rng(seed)
+    stance = replace(sample_side_stance(rng) if side else Stance(arm_down=(20.0, 20.0)), lean=0.0)
+    outfit = replace(sample_outfit(rng, womens=sex == "female"), top_ease=0.008, bottom_ease=0.008, crotch_drop=0.01)
+    shape = likely_shape(body, height_cm, weight_kg, sex)
+    return Studio(body).picture(shape, stance, outfit, Shot(size_px=(960, 1280)), rng)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Draw one clothed person as a JPEG.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--sex", choices=("female", "male"), default="male")
+    parser.add_argument("--height-cm", type=float, default=178.0)
+    parser.add_argument("--weight-kg", type=float, default=74.0)
+    parser.add_argument("--side", action="store_true", help="one side to the camera")
+    arguments = parser.parse_args()
+    picture = render_person(
+        height_cm=arguments.height_cm,
+        weight_kg=arguments.weight_kg,
+        sex=arguments.sex,
+        seed=arguments.seed,
+        side=arguments.side,
+    )
+    arguments.out.write_bytes(encode_jpeg(picture))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -237,9 +237,7 @@ def _hanging(regions: Regions, posed: Floats, outfit: Outfit, rng: np.random.Gen
     is_dress = hem < bottom_end
     outer_ease = max(outfit.top_ease, outfit.bottom_ease + LAYER_GAP_M) if outfit.bottom_ease < 0.02 else None
     top_ease = outfit.top_ease if is_dress or outer_ease is None else outer_ease
-    meshes = [
-        _tube(posed, regions.body_edges, levels.armpit, hem, top_ease, outfit.top_taper, outfit.top_colour, rng)
-    ]
+    meshes = [_tube(posed, regions.body_edges, levels.armpit, hem, top_ease, outfit.top_taper, outfit.top_colour, rng)]
     if is_dress:
         return meshes
     waistband = hem + SEAM_OVERLAP_M
@@ -249,9 +247,10 @@ def _hanging(regions: Regions, posed: Floats, outfit: Outfit, rng: np.random.Gen
     fork = levels.crotch - outfit.crotch_drop
     if waistband > fork:
         meshes.append(_bottom_tube(posed, regions.body_edges, (waistband, fork), outfit, rng))
-    for edges in (regions.left_edges, regions.right_edges):
-        meshes.append(_bottom_tube(posed, edges, (fork + SEAM_OVERLAP_M, bottom_end), outfit, rng))
-    return meshes
+    legs = (fork + SEAM_OVERLAP_M, bottom_end)
+    return meshes + [
+        _bottom_tube(posed, edges, legs, outfit, rng) for edges in (regions.left_edges, regions.right_edges)
+    ]
 
 
 def _bottom_tube(
@@ -317,7 +316,7 @@ def _wrinkles(count: int, rng: np.random.Generator) -> Floats:
     coarse = rng.normal(size=(max(2, count // 3), RING_POINTS // 4)).astype(np.float32)
     wrapped = np.hstack([coarse[:, -2:], coarse, coarse[:, :2]])
     fine = cv2.resize(wrapped, (wrapped.shape[1] * 4, count), interpolation=cv2.INTER_CUBIC)
-    return fine[:, 8 : 8 + RING_POINTS].astype(np.float64)
+    return np.asarray(fine[:, 8 : 8 + RING_POINTS], np.float64)
 
 
 def _strip(rings: int) -> Ints:
