@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import logging
 from urllib.parse import urlsplit
 
@@ -93,7 +94,9 @@ class SignedFiles:
 
     async def _write_once(self, file: OutputFile, body: bytes) -> int:
         headers = {**file.headers, "Content-Length": str(len(body))}
-        request = self._session.put(file.url, data=body, headers=headers, allow_redirects=False, timeout=TIMEOUT)
+        request = self._session.put(
+            file.url, data=io.BytesIO(body), headers=headers, allow_redirects=False, timeout=TIMEOUT
+        )
         async with request as answer:
             return answer.status
 

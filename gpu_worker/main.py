@@ -1,5 +1,7 @@
 """The worker process: load the models, warm them, take jobs. Entry of the container and of `tryon-worker serve`."""
 
+import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -10,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import aiohttp
 import psutil
 
 from gpu_worker.handler import Handler, Job, Report, make_handler
@@ -22,6 +25,7 @@ FREE_QUICK_CALLS = 3
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.25
 WATCH_PERIOD_S = 1.0
+DRAIN_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 class TakeLoopPace:
@@ -71,7 +75,7 @@ def start(settings: Settings, make: Callable[[Report, float], Handler]) -> None:
     import runpod  # noqa: PLC0415  reads its environment at import
 
     if settings.lifeline_fd is not None:
-        threading.Thread(target=_watch, args=(settings.lifeline_fd,), daemon=True).start()
+        threading.Thread(target=_watch, args=(settings, settings.lifeline_fd), daemon=True).start()
     process_start_ms = (time.time() - psutil.Process().create_time()) * 1000
     counted = CountedHandler(make(runpod.serverless.progress_update, process_start_ms))
     pace = TakeLoopPace(settings.parked_polls, lambda: counted.jobs_started)
@@ -108,7 +112,7 @@ def main() -> None:
     start(settings, make)
 
 
-def _watch(lifeline_fd: int) -> None:
+def _watch(settings: Settings, lifeline_fd: int) -> None:
     """Leave when the supervisor dies (nothing is ever written to the pipe, it only closes) or the heartbeat does.
 
     Without its heartbeat, a process that the SDK starts once and does not look after, the endpoint would hold this
@@ -121,7 +125,21 @@ def _watch(lifeline_fd: int) -> None:
         if is_closed or (had_heartbeat and not has_heartbeat):
             log.warning("%s is gone; leaving after the running job", "supervisor" if is_closed else "heartbeat")
             leave()
+            asyncio.run(_drain(settings))
             return
+
+
+async def _drain(settings: Settings) -> None:
+    """Have the open polls answered; without that the SDK waits for them, up to 20 s."""
+    if settings.drain_url is None:
+        return
+    headers = {"Authorization": settings.endpoint_key}
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with (
+            aiohttp.ClientSession(timeout=DRAIN_TIMEOUT) as session,
+            session.post(settings.drain_url, headers=headers),
+        ):
+            pass
 
 
 if __name__ == "__main__":

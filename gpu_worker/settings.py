@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -27,6 +27,12 @@ class Settings:
     lifeline_fd: int | None = None
     """Read end of a pipe held by the supervisor: when it closes, the supervisor has died."""
 
+    drain_url: str | None = None
+    """Asks the local endpoint to answer this worker's open polls, so that it can leave at once."""
+
+    endpoint_key: str = field(default="", repr=False)
+    """Only for `drain_url`; jobs are fetched by the SDK, which reads the key itself."""
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the environment; `SettingsError` names what is wrong."""
@@ -44,6 +50,8 @@ class Settings:
             gpu_name=_gpu_name(environ.get("RUNPOD_WEBHOOK_GET_JOB", "")),
             parked_polls=int(environ.get("WORKER_PARKED_POLLS", "1")),
             lifeline_fd=int(lifeline) if lifeline else None,
+            drain_url=environ.get("WORKER_DRAIN_URL"),
+            endpoint_key=environ.get("RUNPOD_AI_API_KEY", ""),
         )
 
 

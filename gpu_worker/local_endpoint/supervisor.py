@@ -23,7 +23,7 @@ from gpu_worker.local_endpoint.worker_environment import worker_environment
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
 """A worker that ran this long before it ended is restarted without a longer pause."""
 
@@ -39,6 +39,8 @@ class WorkerSettings:
     data_dir: Path
     command: Sequence[str]
     endpoint_id: str = "local"
+    first_pause_s: float = 1.0
+    """Before a worker that ended is started again; doubled each time up to LONGEST_PAUSE_S."""
 
 
 class Supervisor:
@@ -47,7 +49,7 @@ class Supervisor:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._is_stopping = asyncio.Event()
-        self._pause_s = FIRST_PAUSE_S
+        self._pause_s = settings.first_pause_s
 
     def stop(self) -> None:
         """Let the worker finish its job, then leave."""
@@ -115,9 +117,8 @@ class Supervisor:
 
     async def _tell(self, session: aiohttp.ClientSession, what: str, worker_id: str, keys: Keys) -> None:
         """Best effort: without it the endpoint finds out by itself, only later."""
-        url = f"{self._settings.endpoint_url}/_/{what}/{self._settings.endpoint_id}/{worker_id}"
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-            async with session.post(url, headers={"Authorization": keys.worker_key}):
+            async with session.post(self._own_route(what, worker_id), headers={"Authorization": keys.worker_key}):
                 pass
 
     def _environment(self, worker_id: str, keys: Keys) -> dict[str, str]:
@@ -125,13 +126,16 @@ class Supervisor:
         home.mkdir(mode=0o700, exist_ok=True)
         return worker_environment(
             self._settings.endpoint_url, self._settings.endpoint_id, worker_id, keys.worker_key, home.absolute()
-        )
+        ) | {"WORKER_DRAIN_URL": self._own_route("drain", worker_id)}
+
+    def _own_route(self, what: str, worker_id: str) -> str:
+        return f"{self._settings.endpoint_url}/_/{what}/{self._settings.endpoint_id}/{worker_id}"
 
     async def _pause(self, exit_code: int, lived_s: float) -> None:
         """Before the next life: longer each time, unless the last one was long."""
         if lived_s > STEADY_AFTER_S:
-            self._pause_s = FIRST_PAUSE_S
-        log.warning("worker ended (%d) after %.0f s; next start in %.0f s", exit_code, lived_s, self._pause_s)
+            self._pause_s = self._settings.first_pause_s
+        log.warning("worker ended (%d) after %.0f s; next start in %.1f s", exit_code, lived_s, self._pause_s)
         await self._sleep(self._pause_s)
         self._pause_s = min(LONGEST_PAUSE_S, self._pause_s * 2)
 
