@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import logging
 import multiprocessing
 import os
@@ -14,8 +15,10 @@ from collections.abc import Callable
 
 import aiohttp
 import psutil
+from PIL import Image
 
-from gpu_worker.handler import Handler, Job, Report, make_handler
+from gpu_worker.contract import AvatarParams
+from gpu_worker.handler import AvatarPipeline, Handler, Job, Report, failure_of, make_handler
 from gpu_worker.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,23 @@ def leave() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def warm_up(pipeline: AvatarPipeline) -> None:
+    """One body from answers and one look at an empty picture: what is loaded at first use is loaded now."""
+    params = AvatarParams(height_cm=170.0, weight_kg=70.0)
+    pipeline.run_avatar(params, None, None, lambda _stage: None)
+    try:
+        pipeline.run_avatar(params, _empty_picture(), None, lambda _stage: None)
+    except Exception as error:
+        if failure_of(error).code != "photo_no_person":
+            raise
+
+
+def _empty_picture() -> bytes:
+    picture = io.BytesIO()
+    Image.new("RGB", (480, 640), "grey").save(picture, "PNG")
+    return picture.getvalue()
+
+
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
     from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
@@ -97,7 +117,7 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"tryon-worker: {error}")
     pipeline = Pipeline.load()
-    pipeline.warm_up()
+    warm_up(pipeline)
     is_supervised = settings.lifeline_fd is not None
 
     def make(report: Report, process_start_ms: float) -> Handler:

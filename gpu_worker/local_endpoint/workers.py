@@ -58,7 +58,10 @@ class Worker:
         if self.running.pop(job_id, None) is None:
             return
         self.stopping[job_id] = now + limits.stopping_slot_s
-        self.stop_orders.append(job_id)
+        self._order(job_id)
+
+    def _order(self, *job_ids: str) -> None:
+        self.stop_orders = list(dict.fromkeys((*self.stop_orders, *job_ids)))
         self.stop_ordered.set()
 
     def drain(self) -> None:
@@ -71,6 +74,8 @@ class Worker:
         self.seen_at = now
         self.is_unhealthy = False
         self.stopping = {job_id: until for job_id, until in self.stopping.items() if job_id in job_ids}
+        if self.stopping:  # the SDK forgets an order that arrives within 0.1 s of the job: say it again
+            self._order(*self.stopping)
         lost = []
         for job_id, slot in self.running.items():
             if job_id in job_ids:

@@ -166,6 +166,7 @@ class TestStop:
         await worker.ping(job_id)
         await asyncio.sleep(0.05)
         assert not spare.done()
+        assert await worker.stop_orders() == [job_id]  # still at it: told again
         await worker.ping()
         assert (await spare or {})["id"] == next_id
         assert await worker.done(job_id, output="too late") == 200
