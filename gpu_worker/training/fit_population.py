@@ -24,6 +24,9 @@ from gpu_worker.training.population import Population
 
 Array = NDArray[np.float64]
 
+NOT_DRAWN = waist_natural.WaistNatural(0.0, tuple(float(n == "waist_cm") for n in waist_natural.PREDICTORS), 0.0, 0)
+"""Stands in for the natural waist, which falls out of the body and is never drawn."""
+
 NATURAL_WAIST_BODIES = 400
 NATURAL_WAIST_SEED = 20
 NO_LIMIT = {"age": [0.0, 200.0], "bmi": [0.0, 200.0], "height_cm": [0.0, 300.0]}
@@ -48,7 +51,8 @@ def main() -> int:
 
 def fit_people(surveys: dict[ansur.SurveySex, Survey], survey_sha256: str) -> dict[str, Any]:
     as_measured = {sex: survey.as_measured() for sex, survey in surveys.items()}
-    measures = fit(as_measured, survey_sha256, answer_sets=((True, True),))
+    lines = dict.fromkeys(SURVEY_SEXES, NOT_DRAWN)
+    measures = fit(as_measured, survey_sha256, answer_sets=((True, True),), natural_waists=lines)
     del measures["variants"]["unspecified:height+weight+age"]
     for variant in measures["variants"].values():
         variant["survey_1_99"] = NO_LIMIT

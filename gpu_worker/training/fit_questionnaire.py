@@ -77,8 +77,10 @@ def fit(
     surveys: Mapping[SurveySex, Survey],
     survey_sha256: str,
     answer_sets: tuple[tuple[bool, bool], ...] = ANSWER_SETS,
+    natural_waists: Mapping[SurveySex, WaistNatural] | None = None,
 ) -> dict[str, Any]:
     """Fit one variant for each sex and set of answers; the result is what `Questionnaire` reads."""
+    lines = natural_waists or {sex: WaistNatural.load(sex) for sex in SURVEY_SEXES}
     groups: tuple[tuple[Sex, tuple[SurveySex, ...]], ...] = (
         ("female", ("female",)),
         ("male", ("male",)),
@@ -87,7 +89,8 @@ def fit(
     variants: dict[str, Any] = {}
     for sex, members in groups:
         for has_weight, has_age in answer_sets:
-            people = gather(sex, [surveys[member] for member in members], has_weight=has_weight, has_age=has_age)
+            chosen = [surveys[member] for member in members]
+            people = gather(sex, chosen, lines, has_weight=has_weight, has_age=has_age)
             variants[questionnaire.variant_name(people.facts[0])] = fit_variant(people)
     return {
         "estimator": "questionnaire_v1",
@@ -99,12 +102,14 @@ def fit(
     }
 
 
-def gather(sex: Sex, surveys: list[Survey], *, has_weight: bool, has_age: bool) -> People:
+def gather(
+    sex: Sex, surveys: list[Survey], lines: Mapping[SurveySex, WaistNatural], *, has_weight: bool, has_age: bool
+) -> People:
     """Both sexes weigh the same when they are pooled."""
     facts: list[Facts] = []
     truth, weight, variances = [], [], []
     for survey in surveys:
-        line = WaistNatural.load(survey.sex)
+        line = lines[survey.sex]
         measured = survey.measured.copy()
         measured[:, WAIST_NATURAL_ROW] = line.predict(measured)
         truth.append(measured)

@@ -41,7 +41,10 @@ P_WEIGHT_SHARE_SD, P_WEIGHT_SD_KG = 0.03, 1.0
 
 @dataclass(frozen=True)
 class Measured:
-    """One synthetic person: age in years, and what scales and tape say (wire name → cm or kg)."""
+    """One synthetic person: age in years, and what scales and tape say (wire name → cm or kg).
+
+    The natural waist is not among `values`: the survey has none, the body will tell.
+    """
 
     sex: SurveySex
     age: float
@@ -74,6 +77,7 @@ class People:
         estimate = self._measures.estimate(Facts(height_cm, weight_kg, age, sex))
         values = rng.multivariate_normal(estimate.mean, estimate.covariance, method="cholesky")
         named = {name: float(value) for name, value in zip(MEASUREMENTS, values, strict=True)}
+        del named["waist_natural_cm"]
         return Measured(sex, age, named | {"height_cm": height_cm, "weight_kg": weight_kg})
 
     def state(

@@ -65,11 +65,10 @@ class Population:
     def embody(self, rng: np.random.Generator, measured: Measured) -> Person:
         """A body of these measurements, its shape random where they leave it free."""
         fixed = random_held(rng, measured, self.solver.body.local_names)
-        targets = {name: value for name, value in measured.values.items() if name != "waist_natural_cm"}
-        targets["weight_kg"] *= rng.normal(1, WEIGHT_SPREAD)
+        weight_kg = measured.values["weight_kg"]
+        targets = measured.values | {"weight_kg": weight_kg * rng.normal(1, WEIGHT_SPREAD)}
         solution = self.solver.solve_shape(targets, {}, fixed, random_start(rng, measured.sex))
-        height_cm, weight_kg = measured.values["height_cm"], measured.values["weight_kg"]
-        return Person(measured.sex, measured.age, height_cm, weight_kg, solution.shape)
+        return Person(measured.sex, measured.age, measured.values["height_cm"], weight_kg, solution.shape)
 
 
 def sample(rng: np.random.Generator, n: int, mode: Mode = "flat") -> Iterator[Person]:
