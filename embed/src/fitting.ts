@@ -58,8 +58,9 @@ export class Fitting {
   selectSize(size: string): void {
     const { answer, selectedSize } = this;
     if (!answer || size === selectedSize) return;
-    const recommended = answer.session.fit_result.recommended_size ?? "";
-    this.#events.record("size_switched", { from: selectedSize ?? "", to: size, recommended });
+    const recommended = answer.session.fit_result.recommended_size;
+    const advice = recommended ? { recommended } : {};
+    if (selectedSize) this.#events.record("size_switched", { from: selectedSize, to: size, ...advice });
     this.selectedSize = size;
     this.#api.selectSize(answer.session.id, size).catch(() => undefined);
   }

@@ -6,7 +6,7 @@ export interface EventFacts {
   widget_opened: { product_id: string };
   questionnaire_started: Record<never, never>;
   questionnaire_completed: {
-    optional_answers: string;
+    optional_answers: string[];
     unit_system: "metric" | "imperial";
     duration_ms: number;
   };
@@ -14,7 +14,7 @@ export interface EventFacts {
   photo_refused: { code: string; where: "device" | "worker" };
   view_shown: { load_ms: number; bytes: number };
   view_failed: { code: string };
-  size_switched: { from: string; to: string; recommended: string };
+  size_switched: { from: string; to: string; recommended?: string };
   added_to_cart: { size: string; followed: boolean; quantity: number };
   widget_closed: { screen: string; duration_ms: number };
   widget_error: { code: string };

@@ -59,11 +59,9 @@ export function answerScreen(options: AnswerOptions): Screen {
     sizePicker(fit, options.selectedSize, words, pick),
     detail,
     cart?.element,
-    help(options),
-    why(options),
-    change,
   );
-  const element = el("div", { class: "answer" }, facts, el("div", { class: "answer__figure" }, figure));
+  const rest = el("div", { class: "answer__rest" }, help(options), why(options), change);
+  const element = el("div", { class: "answer" }, facts, el("div", { class: "answer__figure" }, figure), rest);
   return { name: "answer", element, heading };
 }
 

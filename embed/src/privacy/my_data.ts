@@ -1,0 +1,137 @@
+import { ApiProblem } from "../api/problem";
+import type { ErasureReceipt } from "../api/schema";
+import { el } from "../dom";
+import type { Screen } from "../page";
+import { problemWords } from "../problem_words";
+import type { Wording } from "../words";
+
+interface MyDataOptions {
+  words: Wording;
+  /** Something of the shopper is stored. */
+  hasData: boolean;
+  erase: () => Promise<ErasureReceipt | null>;
+  onBack: () => void;
+  onAgain: () => void;
+}
+
+/** S10: what is stored, and one press to delete it. */
+export function myDataScreen(options: MyDataOptions): Screen {
+  const { words, hasData, onBack, onAgain } = options;
+  const heading = el("h1", { text: words.text("data.title") });
+  const body = el("div", { class: "column" });
+  let isErased = false;
+  if (hasData) {
+    showStored(body, options, () => {
+      isErased = true;
+    });
+  } else body.append(el("p", { text: words.text("data.none") }));
+  const element = el("div", { class: "column" }, heading, body);
+  return { name: "data", element, heading, onBack: () => (isErased ? onAgain() : onBack()) };
+}
+
+function showStored(body: HTMLElement, options: MyDataOptions, onErased: () => void): void {
+  const { words } = options;
+  const kept = (["data.facts", "data.figure", "data.photo"] as const).map((key) =>
+    el("li", { text: words.text(key) }),
+  );
+  const problem = el("p", { class: "form__problem", attributes: { role: "alert" } });
+  const dialog = confirmation(words, async () => {
+    problem.textContent = words.text("data.deleting");
+    try {
+      const receipt = await options.erase();
+      onErased();
+      showReceipt(body, receipt, options);
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      problem.textContent = problemWords(error, words);
+    }
+  });
+  body.replaceChildren(
+    el("h2", { class: "section-title", text: words.text("data.stored") }),
+    el("ul", { class: "list" }, ...kept),
+    el("p", { text: words.text("data.until") }),
+    el("button", {
+      class: "button button--danger",
+      text: words.text("data.delete"),
+      attributes: { type: "button", "data-action": "delete" },
+      on: { click: () => dialog.showModal() },
+    }),
+    problem,
+    dialog,
+  );
+}
+
+/** One press, one confirmation. */
+function confirmation(words: Wording, onYes: () => void): HTMLDialogElement {
+  const dialog: HTMLDialogElement = el(
+    "dialog",
+    { class: "confirm", attributes: { "aria-label": words.text("data.delete") } },
+    el("p", { text: words.text("data.confirm") }),
+    el(
+      "div",
+      { class: "actions" },
+      el("button", {
+        class: "button button--danger",
+        text: words.text("data.confirm.yes"),
+        attributes: { type: "button", "data-action": "confirm" },
+        on: {
+          click: () => {
+            dialog.close();
+            onYes();
+          },
+        },
+      }),
+      el("button", {
+        class: "button",
+        text: words.text("data.confirm.no"),
+        attributes: { type: "button" },
+        on: { click: () => dialog.close() },
+      }),
+    ),
+  );
+  return dialog;
+}
+
+function showReceipt(
+  body: HTMLElement,
+  receipt: ErasureReceipt | null,
+  { words, onAgain }: MyDataOptions,
+): void {
+  const at = words.time(new Date());
+  body.replaceChildren(
+    el("p", {
+      class: "news",
+      text: words.text("data.deleted", { time: at }),
+      attributes: { role: "status" },
+    }),
+    el("p", { class: "hint", text: words.text("data.deleted.rest") }),
+    el(
+      "div",
+      { class: "actions" },
+      receipt ? downloadLink(receipt, words) : null,
+      el("button", {
+        class: "button button--primary",
+        text: words.text("data.again"),
+        attributes: { type: "button" },
+        on: { click: onAgain },
+      }),
+    ),
+  );
+}
+
+function downloadLink(receipt: ErasureReceipt, words: Wording): HTMLElement {
+  return el("button", {
+    class: "button",
+    text: words.text("data.receipt"),
+    attributes: { type: "button" },
+    on: {
+      click: () => {
+        const file = new Blob([JSON.stringify(receipt, null, 2)], { type: "application/json" });
+        const address = URL.createObjectURL(file);
+        const link = el("a", { attributes: { href: address, download: "tryon-receipt.json" } });
+        link.click();
+        URL.revokeObjectURL(address);
+      },
+    },
+  });
+}
