@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gpu_worker.contract import MEASUREMENTS
 from gpu_worker.estimators import questionnaire
@@ -18,17 +19,23 @@ from gpu_worker.training.fit_questionnaire import fit, to_text
 PEOPLE = 3000
 
 
+def spread_cm(height_cm: NDArray[np.float64], weight_kg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """3 cm at a BMI of 27, and 5 % more for each further unit."""
+    spread: NDArray[np.float64] = 3 * np.exp(0.05 * (weight_kg / (height_cm / 100) ** 2 - 27))
+    return spread
+
+
 def known_people(sex: SurveySex, seed: int) -> Survey:
-    """Waist = 10 + 1 kg⁻¹ · weight ± (1 cm at 55 kg … 4 cm at 115 kg); hip shares half of the waist's error."""
+    """Waist = 10 cm + 1 cm/kg · weight ± `spread_cm`; the hip shares half of that error; height is overstated."""
     rng = np.random.default_rng(seed)
     height, weight = rng.normal(170, 8, PEOPLE), rng.uniform(55, 115, PEOPLE)
     measured = rng.normal(50, 1, (PEOPLE, len(MEASUREMENTS)))
-    waist_error = rng.normal(0, 1 + (weight - 55) / 20)
+    stated_height = height + rng.normal(2, 1, PEOPLE)
+    waist_error = rng.normal(0, spread_cm(stated_height, weight))
     measured[:, MEASUREMENTS.index("waist_cm")] = 10 + weight + waist_error
     measured[:, MEASUREMENTS.index("hip_cm")] = 95 + 0.5 * waist_error
     measured[:, MEASUREMENTS.index("height_cm")] = height
     measured[:, MEASUREMENTS.index("weight_kg")] = weight
-    stated_height = height + rng.normal(2, 1, PEOPLE)
     return Survey(sex, measured, np.zeros(PEOPLE), stated_height, weight, rng.uniform(18, 57, PEOPLE))
 
 
@@ -42,8 +49,9 @@ class TestKnownPeople:
     def test_the_line_and_the_growing_spread_are_found(self, fitted: Questionnaire, weight_kg: float) -> None:
         waist, hip = MEASUREMENTS.index("waist_cm"), MEASUREMENTS.index("hip_cm")
         answer = fitted.estimate(Facts(172, weight_kg, 35, "female"))
+        expected_cm = float(spread_cm(np.array(172.0), np.array(weight_kg)))
         assert answer.mean[waist] == pytest.approx(10 + weight_kg, abs=0.6)
-        assert answer.covariance[waist][waist] ** 0.5 == pytest.approx(1 + (weight_kg - 55) / 20, rel=0.15)
+        assert answer.covariance[waist][waist] ** 0.5 == pytest.approx(expected_cm, rel=0.15)
         shared = answer.covariance[waist][hip] / (answer.covariance[waist][waist] * answer.covariance[hip][hip]) ** 0.5
         assert shared > 0.9
 
