@@ -30,6 +30,17 @@ class FileFault(Exception):
         self.code = code
 
 
+def storage_session() -> aiohttp.ClientSession:
+    """A client for one job. Every request has a connection of its own: on a used one that breaks, aiohttp sends a PUT
+    again by itself, unseen, and the second answer says "exists".
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
 class SignedFiles:
     """One job's way to the object store."""
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
-import aiohttp
 import msgspec
 
 from gpu_worker.contract import (
@@ -28,7 +27,7 @@ from gpu_worker.contract import (
     WorkerError,
 )
 from gpu_worker.estimators.questionnaire import FactRefused
-from gpu_worker.files import FileFault, SignedFiles
+from gpu_worker.files import FileFault, SignedFiles, storage_session
 from gpu_worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -150,7 +149,7 @@ class _JobRunner:
     async def run(self, job: Job) -> dict[str, Any]:
         task = decode_job(job.get("input"))
         is_cold, self._is_first = self._is_first, False
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
+        async with storage_session() as session:
             files = SignedFiles(session, self._settings.storage_origin)
             if task.kind == "noop":
                 return await self._noop(task, files, is_cold=is_cold)
