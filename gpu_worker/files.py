@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import io
 import logging
 from urllib.parse import urlsplit
 
@@ -106,7 +105,7 @@ class SignedFiles:
     async def _write_once(self, file: OutputFile, body: bytes) -> int:
         headers = {**file.headers, "Content-Length": str(len(body))}
         request = self._session.put(
-            file.url, data=io.BytesIO(body), headers=headers, allow_redirects=False, timeout=TIMEOUT
+            file.url, data=_readable_once(body), headers=headers, allow_redirects=False, timeout=TIMEOUT
         )
         async with request as answer:
             return answer.status
