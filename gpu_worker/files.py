@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -30,14 +31,19 @@ class FileFault(Exception):
 
 
 def storage_session() -> aiohttp.ClientSession:
-    """A client for one job. Every request has a connection of its own: on a used one that breaks, aiohttp sends a PUT
-    again by itself, unseen, and the second answer says "exists".
-    """
+    """A client for one job; every request has a connection of its own, since a refused PUT may spoil it."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )
+
+
+async def _readable_once(body: bytes) -> AsyncIterator[bytes]:
+    """A body that aiohttp cannot rewind. It would send a PUT whose connection broke again by itself, unseen, and the
+    second answer, "exists", would be taken for another run's file.
+    """
+    yield body
 
 
 class SignedFiles:
