@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytest_socket import socket_allow_hosts
 from sqlalchemy import create_engine
 
 from backend.app import create_app
+from backend.core import logging
 from backend.core.clock import Clock
 from backend.migrate import alembic_config
 from backend.models import metadata
@@ -74,18 +76,30 @@ def _with_template(cluster: Cluster) -> Cluster:
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of its own for each test, on each engine."""
-    if request.param == "sqlite":
-        copy = tmp_path / "tryon.db"
-        shutil.copyfile(request.getfixturevalue("sqlite_template"), copy)
-        yield f"sqlite+aiosqlite:///{copy}"
-        return
-    cluster: Cluster = request.getfixturevalue("postgres")
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
+    copy = tmp_path / "tryon.db"
+    shutil.copyfile(sqlite_template, copy)
+    return f"sqlite+aiosqlite:///{copy}"
+
+
+@pytest.fixture
+def postgres_database(postgres: Cluster) -> Iterator[str]:
     name = f"tryon_test_{os.getpid()}_{next(_numbers)}"
-    yield cluster.clone(name)
-    cluster.drop(name)
+    yield postgres.clone(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of its own for each test, on each engine."""
+    url: str = request.getfixturevalue(f"{request.param}_database")
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _log_as_in_production() -> None:
+    logging.configure(sys.stderr)
 
 
 @pytest.fixture

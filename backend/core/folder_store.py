@@ -87,31 +87,34 @@ class FolderStore:
         if not overwrite and await asyncio.to_thread(reference.exists):
             raise ObjectExists("There is an object under this key.")
         limit = min(rules.max_bytes, rules.max_bytes if max_bytes is None else max_bytes)
-        try:
+        with _disk_faults():
             blob = await asyncio.to_thread(self._new_blob)
-            try:
-                pointer = await self._write(blob, body, content_type, limit)
+        try:
+            pointer = await self._write(blob, body, content_type, limit)
+            with _disk_faults():
                 await asyncio.to_thread(self._publish, reference, pointer, overwrite=overwrite)
-            except BaseException:
-                blob.unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise StoreUnavailable(f"The folder did not take the object ({error.strerror}).") from error
+        except BaseException:
+            blob.unlink(missing_ok=True)
+            raise
         return _stored(bucket, key, pointer)
 
     async def _write(self, blob: Path, body: bytes | AsyncIterator[bytes], content_type: str, limit: int) -> Pointer:
         digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         size, head = 0, b""
-        with _create(blob) as file:
-            async for chunk in _chunks(body):
+        with _disk_faults():
+            file = _create(blob)
+        with file:
+            async for chunk in _chunks(body):  # what the sender's stream raises passes through
                 size += len(chunk)
                 if size > limit:
                     raise ObjectTooLarge(f"At most {limit} bytes are taken.")
                 head = (head + chunk[:HEAD_BYTES])[:HEAD_BYTES]
-                await asyncio.to_thread(_append, file, chunk, digests)
+                with _disk_faults():
+                    await asyncio.to_thread(_append, file, chunk, digests)
             if not matches_type(head, size, content_type):
                 raise UnsupportedType(f"The bytes are not {content_type}.")
-            await asyncio.to_thread(_sync, file)
+            with _disk_faults():
+                await asyncio.to_thread(_sync, file)
         md5, sha256 = (digest.hexdigest() for digest in digests)
         return Pointer(blob.name, size, md5, sha256, content_type, self.clock.now())
 
@@ -275,10 +278,8 @@ class FolderStore:
 
     async def check(self) -> None:
         """The folder can be written; made with its buckets when absent."""
-        try:
+        with _disk_faults():
             await asyncio.to_thread(self._check)
-        except OSError as error:
-            raise StoreUnavailable(f"{self.root} cannot be written ({error.strerror}).") from error
 
     def _check(self) -> None:
         for bucket in BUCKETS:
@@ -339,6 +340,15 @@ async def _chunks(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         return
     async for chunk in body:
         yield chunk
+
+
+@contextlib.contextmanager
+def _disk_faults() -> Iterator[None]:
+    """Disk full, no right, folder gone: the store's fault, not the caller's."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"The folder cannot be written ({error.strerror}).") from error
 
 
 def _create(path: Path) -> BinaryIO:

@@ -4,6 +4,8 @@
 The token in the address is the credential. Refused uploads are answered before their body is read.
 """
 
+import asyncio
+import contextlib
 import re
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -38,7 +40,9 @@ IMMUTABLE_S = 31_536_000
 PRIVATE_MAX_AGE_S = 900
 RANGE_PATTERN = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 CLOSE = {"Connection": "close"}
-"""A refused upload's body is not read: the connection must not be used for the next request."""
+"""A refused upload's body may be left unread: the connection must not be used for the next request."""
+DRAIN_BYTES = 25_000_000
+DRAIN_S = 1.5
 
 CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -142,30 +146,49 @@ class ObjectController(Controller):
         self, request: Request[Any, Any, State], state: State, bucket: FromPath[str], key: FromPath[str]
     ) -> Response[StoredView]:
         """Everything that can be refused is refused from the headers; the bytes are counted all the same."""
-        path, grant = _granted(request, state, bucket, key)
-        if grant is None:
-            raise ObjectForbidden
-        length = _upload_length(request, grant)
-        if not grant.o:
-            await _refuse_existing(state, bucket, path)
         try:
-            stored = await state.store.put(
-                bucket, path, _exactly(request, length), content_type=grant.t, max_bytes=grant.n, overwrite=grant.o
-            )
-        except ObjectExists as error:
-            raise UploadRefused(409, "object_exists", "There is an object at this address already.") from error
-        except ObjectTooLarge as error:
-            raise UploadRefused(413, "object_too_large", f"At most {grant.n} bytes are taken.") from error
-        except UnsupportedType as error:
-            raise UploadRefused(415, "type_mismatch", f"The bytes are not {grant.t}.") from error
-        except StoreUnavailable as error:
-            raise Unavailable("The object could not be stored; send it again.") from error
-        return Response(StoredView(stored.key, stored.size, stored.etag), headers=CORS)
+            return Response(await _upload(request, state, bucket, key), headers=CORS)
+        except AppError:
+            await _drain(request)
+            raise
 
     @HTTPRouteHandler(http_method=HttpMethod.OPTIONS)
     async def preflight_object(self, bucket: FromPath[str], key: FromPath[str]) -> Response[None]:  # noqa: ARG002
         """Any page may ask: the token is the credential, and no cookie is."""
         return Response(None, status_code=204, headers=PREFLIGHT)
+
+
+async def _upload(request: Request[Any, Any, State], state: State, bucket: str, key: str) -> StoredView:
+    path, grant = _granted(request, state, bucket, key)
+    if grant is None:
+        raise ObjectForbidden
+    length = _upload_length(request, grant)
+    if not grant.o:
+        await _refuse_existing(state, bucket, path)
+    try:
+        stored = await state.store.put(
+            bucket, path, _exactly(request, length), content_type=grant.t, max_bytes=grant.n, overwrite=grant.o
+        )
+    except ObjectExists as error:
+        raise UploadRefused(409, "object_exists", "There is an object at this address already.") from error
+    except ObjectTooLarge as error:
+        raise UploadRefused(413, "object_too_large", f"At most {grant.n} bytes are taken.") from error
+    except UnsupportedType as error:
+        raise UploadRefused(415, "type_mismatch", f"The bytes are not {grant.t}.") from error
+    except StoreUnavailable as error:
+        raise Unavailable("The object could not be stored; send it again.") from error
+    return StoredView(stored.key, stored.size, stored.etag)
+
+
+async def _drain(request: Request[Any, Any, State]) -> None:
+    """Read what the sender still sends, within reason: closing on unread bytes would cut off the answer too."""
+    left = DRAIN_BYTES
+    with contextlib.suppress(Exception):  # gone, timed out or read already: there is nobody left to be polite to
+        async with asyncio.timeout(DRAIN_S):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 def _granted(request: Request[Any, Any, State], state: State, bucket: str, key: str) -> tuple[str, ObjectGrant | None]:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 import structlog
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, SerializationException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.plugins.problem_details import (
     ProblemDetailsConfig,
@@ -71,6 +71,18 @@ class InvalidRequest(AppError):
     title = "Request is not valid"
 
 
+class BadJson(AppError):
+    status = 400
+    code = "bad_json"
+    title = "Body is not valid JSON"
+
+
+class BodyTooLarge(AppError):
+    status = 413
+    code = "body_too_large"
+    title = "Request is too large"
+
+
 class Unavailable(AppError):
     """Expected and transient: the client may come again; logged as a warning, never paged."""
 
@@ -129,6 +141,10 @@ def _from_validation(error: ValidationException) -> ProblemDetailsException:
 
 
 def _from_http(error: HTTPException) -> ProblemDetailsException:
+    if isinstance(error.__cause__, SerializationException):
+        return _from_app(BadJson("The body could not be read as JSON."))
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return _from_app(BodyTooLarge("The body is larger than this address takes."))
     return _about_blank(error.status_code, error.detail, error.headers)
 
 

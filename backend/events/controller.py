@@ -20,8 +20,8 @@ from backend.core.auth import (
     brand_only,
     brand_or_shopper,
 )
-from backend.core.problems import InvalidRequest, Unauthorized, refusals
-from backend.events.errors import BadJson, BatchTooLarge, TooManyEvents, UnsupportedBatchType
+from backend.core.problems import BadJson, BodyTooLarge, InvalidRequest, Unauthorized, refusals
+from backend.events.errors import TooManyEvents, UnsupportedBatchType
 from backend.events.intake_rules import is_bot
 from backend.events.reports import ReportService
 from backend.events.schemas import MAX_BATCH_BYTES, MAX_EVENTS, EventBatch
@@ -60,7 +60,7 @@ class EventController(Controller):
         guards=[header_or_beacon],
         security=EITHER_SECURITY,
         request_max_body_size=MAX_BATCH_BYTES,
-        responses=refusals(Unauthorized, BadJson, TooManyEvents, BatchTooLarge, UnsupportedBatchType),
+        responses=refusals(Unauthorized, BadJson, TooManyEvents, BodyTooLarge, UnsupportedBatchType),
     )
     async def add_events(
         self, request: Request[Any, Any, Any], events: NamedDependency[EventService], data: JSONBody[EventBatch]

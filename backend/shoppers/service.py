@@ -8,13 +8,14 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
 
 from backend.brands.models import Brand
 from backend.brands.service import normal_origin
 from backend.core import tokens
 from backend.core.auth import BrandContext, ShopperContext
 from backend.core.clock import Clock
-from backend.core.db import Database
+from backend.core.db import Database, insert_new
 from backend.core.problems import Unauthorized
 from backend.core.tokens import IssuedToken, ShopperClaims
 from backend.shoppers.errors import OriginNotAllowed
@@ -103,16 +104,19 @@ class ShopperService:
         )
 
     async def _shopper(self, brand_id: UUID, user_ref: str | None) -> Shopper:
-        if user_ref is not None:
-            known = await self.session.scalar(
-                select(Shopper).where(Shopper.brand_id == brand_id, Shopper.external_ref == user_ref)
-            )
-            if known is not None:
-                return known
-        shopper = Shopper(brand_id=brand_id, external_ref=user_ref)
-        self.session.add(shopper)
-        await self.session.flush()
-        return shopper
+        """Two requests that name the same customer at once meet in one row."""
+        if user_ref is None:
+            shopper = Shopper(brand_id=brand_id)
+            self.session.add(shopper)
+            await self.session.flush()
+            return shopper
+        now = self.clock.now()
+        row = {"id": uuid7(), "brand_id": brand_id, "external_ref": user_ref, "created_at": now, "updated_at": now}
+        await insert_new(self.session, Shopper, [row], unique=("brand_id", "external_ref"), returning=Shopper.id)
+        known = await self.session.scalars(
+            select(Shopper).where(Shopper.brand_id == brand_id, Shopper.external_ref == user_ref)
+        )
+        return known.one()
 
     async def _mark_seen(self, claims: ShopperClaims, now: datetime) -> None:
         await self.session.execute(
