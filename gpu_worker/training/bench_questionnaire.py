@@ -41,7 +41,12 @@ MOST_MAE_CM: dict[tuple[str, SurveySex], tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """One set of answers to try. `facts` makes the answers of row i of a survey, `source` what is fitted on."""
+    """One set of answers to try.
+
+    facts        : the answers of one row of a survey
+    answers      : whether weight and age are stated, which chooses the model
+    is_measured  : fit on measured height and weight too, not on stated ones
+    """
 
     name: str
     facts: Callable[[Survey, int, np.random.Generator], Facts]
@@ -66,6 +71,11 @@ def facts_of(survey: Survey, row: int) -> Facts:
     return Facts(height, weight, float(survey.age[row]), survey.sex)
 
 
+def slipless(survey: Survey, row: int, _: np.random.Generator) -> Facts:
+    """Somebody who states the exact truth to a model that expects the usual overstatement."""
+    return facts_of(survey.as_measured().rows(np.array([row])), 0)
+
+
 def taped(name: str, sd_cm: float, step_cm: float = 1.0) -> Callable[[Survey, int, np.random.Generator], Facts]:
     """All answers and a measurement as a shopper might give it (simulated): error `sd_cm`, rounded to `step_cm`."""
 
@@ -86,6 +96,7 @@ INPUTS = (
     Inputs("all + waist, tape sd 2.0", taped("waist_cm", 2.0)),
     Inputs("all + waist, whole inches", taped("waist_cm", 2.5, step_cm=2.54)),
     Inputs("all + chest, tape sd 1.5", taped("chest_cm", 1.5)),
+    Inputs("exact, but not expected", slipless),
     Inputs("measured height, weight", lambda s, i, _: facts_of(s, i), is_measured=True),
 )
 
@@ -97,7 +108,7 @@ def main() -> int:
         return 0
     surveys = ansur.load(ansur.folder_from_environment())
     losses: list[str] = []
-    print("Stated answers first; the taped rows simulate the tape; measured inputs show what self-reports cost.\n")
+    print("Stated answers first. Tape values are simulated. Last, what self-reports cost.\n")
     for sex in SURVEY_SEXES:
         print(f"{sex}, {len(surveys[sex])} people; cm: MAE ± standard error (bias, p90), coverage of 80/95 % intervals")
         print_line("no answers (median person)", *median_person(surveys[sex]))
@@ -177,7 +188,8 @@ def print_bands(errors: Errors) -> None:
     for low, high in BMI_BANDS:
         band = errors.rows((errors.bmi >= low) & (errors.bmi < high))
         if len(band.bmi):
-            print_line(f"  BMI {low:g}-{high:g} n={len(band.bmi)}", band, GIRTHS)
+            title = f"BMI {low:g}-{high:g}" if low else f"BMI < {high:g}"
+            print_line(f"  {title} n={len(band.bmi)}", band, GIRTHS)
 
 
 def judge(name: str, sex: SurveySex, errors: Errors) -> list[str]:

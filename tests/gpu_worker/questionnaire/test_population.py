@@ -1,5 +1,6 @@
 """Synthetic people follow the survey without holding a row of it; numbers of the survey are its published means."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from gpu_worker.body.tape import Tape
 from gpu_worker.contract import MEASUREMENTS
 from gpu_worker.training import ansur, people, population
 from gpu_worker.training.ansur import SURVEY_SEXES, SurveySex
+from gpu_worker.training.fit_population import fit_people
 from gpu_worker.training.people import FLAT_BMI, Measured, People
 
 GIRTHS_AND_SIZE = ("chest_cm", "waist_cm", "hip_cm", "inseam_cm", "height_cm", "weight_kg")
@@ -74,6 +76,10 @@ class TestPeople:
         stated = np.array([crowd.state(rng, "female", 165, 60, "P") for _ in range(3000)])
         assert stated.mean(axis=0) == pytest.approx([165, 60], abs=0.15)
         assert stated.std(axis=0) == pytest.approx([1.2, np.hypot(0.03 * 60, 1)], rel=0.06)
+
+    def test_the_same_tables_give_the_committed_model(self, survey_folder: Path) -> None:
+        fitted = fit_people(ansur.load(survey_folder), ansur.digest(survey_folder))
+        assert fitted == json.loads(people.FILE.read_text(encoding="utf-8"))
 
     def test_no_row_of_the_survey_is_committed(self, survey_folder: Path) -> None:
         """Outermost quantiles are not somebody's extreme, and the whole file is far smaller than the survey."""
