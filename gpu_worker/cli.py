@@ -97,14 +97,15 @@ def avatar(options: argparse.Namespace) -> None:
         raise BadInput("--repeat must be at least 1")
     photo, photo_side = _read(options.photo), _read(options.side)
 
+    from gpu_worker.settings import one_thread_per_matrix  # noqa: PLC0415
+
+    one_thread_per_matrix(os.environ)
     from gpu_worker.avatar_files import AvatarRefused, make_avatar  # noqa: PLC0415  loads the models
     from gpu_worker.contract import AvatarParams  # noqa: PLC0415
 
     params = AvatarParams(options.height_cm, options.weight_kg, options.age, options.sex)
     try:
-        summary = make_avatar(
-            params, photo, photo_side, options.out, repeat=options.repeat, with_plain=options.plain, say=_say
-        )
+        summary = make_avatar(params, photo, photo_side, options.out, repeat=options.repeat, with_plain=options.plain)
     except AvatarRefused as refusal:
         raise BadInput(str(refusal)) from refusal
     except OSError as error:
@@ -123,10 +124,6 @@ def _read(path: Path | None) -> bytes | None:
 
 def _print_json(content: object) -> None:
     print(json.dumps(content))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _parser() -> Parser:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from gpu_worker.contract import AvatarParams
 from gpu_worker.handler import AvatarPipeline, Handler, Job, Report, failure_of, make_handler
-from gpu_worker.settings import Settings, SettingsError
+from gpu_worker.settings import Settings, SettingsError, one_thread_per_matrix
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +109,7 @@ def _empty_picture() -> bytes:
 
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
+    one_thread_per_matrix(os.environ)
     from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

