@@ -56,12 +56,12 @@ export function guidance(words: Wording): HTMLElement {
 }
 
 function drawing(parts: SVGElement[], isGood: boolean): Element {
-  const mark = isGood ? "M62 12l5 5 8-10" : "M63 7l10 10M73 7L63 17";
+  const mark = isGood ? "M62 14l4 4 7-8" : "M63.5 9.5l8 8M71.5 9.5l-8 8";
   return svg(
     "svg",
     { class: "guide__drawing", viewBox: "0 0 80 100", "aria-hidden": "true", focusable: "false" },
     ...parts,
-    svg("circle", { class: "guide__badge", cx: 68, cy: 12, r: 10 }),
+    svg("circle", { class: "guide__badge", cx: 67.5, cy: 13.5, r: 8.5 }),
     svg("path", { class: "guide__mark", d: mark }),
   );
 }

@@ -107,7 +107,7 @@ export function choice<T extends string>(
   title: string,
   modifier: string,
   values: T[],
-  picked: T,
+  picked: T | null,
   { label, onPick, hint }: ChoiceOptions<T>,
 ): HTMLElement {
   const options = values.map((value) => {

@@ -21,7 +21,8 @@ export interface Draft {
   feet: string;
   inches: string;
   weight: string; // kg or lb
-  sex: Sex;
+  /** Null until something was picked. */
+  sex: Sex | null;
   age: string;
   tape: Record<TapeName, string>; // cm or in
 }
@@ -68,7 +69,7 @@ export const emptyDraft = (units: UnitSystem): Draft => ({
   feet: "",
   inches: "",
   weight: "",
-  sex: "unspecified",
+  sex: null,
   age: "",
   tape: { waist_cm: "", chest_cm: "", hip_cm: "", inseam_cm: "" },
 });
@@ -92,7 +93,7 @@ export function readDraft(draft: Draft, words: Wording): Reading {
     if (value !== null) tapeCm[name] = value;
   }
   const isBlocked = heightCm === null || reader.findings.some((finding) => finding.isBlocking);
-  const facts = isBlocked ? null : { heightCm, weightKg, sex: draft.sex, age, tapeCm };
+  const facts = isBlocked ? null : { heightCm, weightKg, sex: draft.sex ?? "unspecified", age, tapeCm };
   return { facts, findings: reader.findings };
 }
 

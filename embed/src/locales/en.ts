@@ -1,7 +1,6 @@
 /** English, the source of every other locale. `{name}` is filled in; `one`/`other` follow `count`. */
 export const en = {
   "app.title": "Find your size",
-  "app.loading": "Opening",
   "app.mydata": "My data",
   "app.back": "Back",
   "app.open_from_shop": "This page belongs to a shop. Open it with the size button on a product page.",
@@ -18,7 +17,7 @@ export const en = {
   "questions.weight": "Weight",
   "questions.weight.hint": "Used only for the size. You may leave it empty; the answer is then less sure.",
   "questions.shape": "Body shape",
-  "questions.shape.hint": "Clothes are cut differently. Without an answer the hip is less sure.",
+  "questions.shape.hint": "Which cut fits you better. Without an answer the hip is less sure.",
   "questions.shape.female": "Female",
   "questions.shape.male": "Male",
   "questions.shape.unspecified": "Prefer not to say",
@@ -65,7 +64,6 @@ export const en = {
   "answer.title.unsure": "We cannot say yet",
   "answer.title.none": "No size is likely to fit",
   "answer.both_names": "{first} or {second}",
-  "answer.unsure": "{name} would help most.",
   "answer.none": "{size} would come closest: {fit}.",
   "answer.runner_up": "Next most likely: {size}, {chance}.",
   "answer.feels": "{size}: {fit}.",
@@ -134,7 +132,6 @@ export const en = {
 
   "more.title": "Would a photo help?",
   "more.unlikely": "A photo is unlikely to change your size.",
-  "more.likely": "A photo would change the answer for about 1 in {count} people like you.",
   "more.possible": "A photo can make this answer surer.",
   "more.border": "You are close to a border. A photo, or your waist, would help.",
   "more.photo": "Add a photo",
@@ -166,7 +163,6 @@ export const en = {
   "photo.side.lead": "A side photo helps. Turn a quarter and stand straight.",
   "photo.camera": "Use the camera",
   "photo.file": "Choose a photo",
-  "photo.add_side": "Add a side photo",
   "photo.send": "Use this photo",
   "photo.send_both": "Use both photos",
   "photo.again": "Choose another",
@@ -190,7 +186,6 @@ export const en = {
   "camera.title": "Camera",
   "camera.start": "Start the timer",
   "camera.cancel": "Stop the timer",
-  "camera.leave": "Back",
   "camera.view": "What the camera sees, with an outline to stand in",
   "camera.switch": "Other camera",
   "camera.lead": "Lean the phone upright at hip height, start the timer, and step back into the outline.",
@@ -210,8 +205,6 @@ export const en = {
   "progress.keep": "Your size so far stays: {size}.",
   "progress.leave": "You can go back to your size; this goes on.",
   "progress.slow": "This takes longer than usual. We go on; look again later.",
-  "progress.done": "Done",
-  "progress.now": "now",
   "progress.to_size": "Back to my size",
 
   "refused.photo_unreadable": "This file could not be read as a photo. JPEG, PNG or WebP works.",

@@ -18,7 +18,7 @@ interface MyDataOptions {
 export function myDataScreen(options: MyDataOptions): Screen {
   const { words, hasData, onBack, onAgain } = options;
   const heading = el("h1", { text: words.text("data.title") });
-  const body = el("div", { class: "column" });
+  const body = el("div", { class: "stack" });
   let isErased = false;
   if (hasData) {
     showStored(body, options, () => {

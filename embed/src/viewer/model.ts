@@ -24,6 +24,7 @@ function matte(material: MeshStandardMaterial): void {
   material.metalness = 0;
 }
 
-export function heightOf(model: Group): number {
-  return new Box3().setFromObject(model).max.y;
+/** Width, height and depth in metres. */
+export function sizeOf(model: Group): Vector3 {
+  return new Box3().setFromObject(model).getSize(new Vector3());
 }

@@ -1,11 +1,12 @@
 import { CanvasTexture, Mesh, MeshBasicMaterial, type Object3D, PlaneGeometry, Vector3 } from "three";
 
 /** Only what is nearer to the ground than this darkens it. */
-const REACH_M = 0.3;
+const REACH_M = 0.25;
 const GROUND_SIDE_M = 1.6;
 const TEXTURE_PX = 256;
-const SPOT_RADIUS_PX = 11;
-const DARKNESS = 0.05;
+const SPOT_RADIUS_PX = 16;
+/** Of one vertex; the soles have some thousands. */
+const DARKNESS = 0.0035;
 
 /** A contact shadow drawn once from the vertices near the ground: no light, no second pass. */
 export function makeContactShadow(model: Object3D): Mesh {

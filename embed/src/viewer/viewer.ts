@@ -1,7 +1,7 @@
 import { type Group, MathUtils, Spherical, Vector3 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { disposeTree } from "./dispose";
-import { heightOf, readModel } from "./model";
+import { readModel, sizeOf } from "./model";
 import { makeStudio, type Studio } from "./scene";
 import { makeContactShadow } from "./shadow";
 
@@ -14,7 +14,7 @@ const TURN_MS = 450;
 const KEY_TURN_RAD = MathUtils.degToRad(12);
 const KEY_ZOOM = 1.12;
 /** Space around the figure: 1 would touch the edges. */
-const MARGIN = 1.12;
+const MARGIN = 1.08;
 
 export interface ViewerOptions {
   canvas: HTMLCanvasElement;
@@ -42,7 +42,8 @@ export class Viewer {
   readonly #resizes: ResizeObserver;
   readonly #stop = new AbortController();
   readonly #isMotionReduced: boolean;
-  readonly #heightM: number;
+  /** Width, height and depth in metres. */
+  readonly #size: Vector3;
   #frame = 0;
   #turn = 0;
 
@@ -51,7 +52,7 @@ export class Viewer {
     this.#isMotionReduced = isMotionReduced;
     this.#studio = makeStudio(canvas);
     this.#studio.scene.add(model, makeContactShadow(model));
-    this.#heightM = heightOf(model);
+    this.#size = sizeOf(model);
     this.#controls = this.#makeControls();
     this.#resizes = new ResizeObserver(() => this.#fit());
     this.#resizes.observe(canvas);
@@ -83,9 +84,9 @@ export class Viewer {
     controls.enablePan = false;
     controls.minPolarAngle = MathUtils.degToRad(45);
     controls.maxPolarAngle = MathUtils.degToRad(92);
-    controls.minDistance = this.#heightM * 0.6;
-    controls.maxDistance = this.#heightM * 4.5;
-    controls.target.set(0, this.#heightM / 2, 0);
+    controls.minDistance = this.#size.y * 0.6;
+    controls.maxDistance = this.#size.y * 4.5;
+    controls.target.set(0, this.#size.y / 2, 0);
     controls.addEventListener("change", () => this.#draw());
     controls.addEventListener("start", () => cancelAnimationFrame(this.#turn));
     return controls;
@@ -155,10 +156,12 @@ export class Viewer {
     this.#draw();
   }
 
-  /** From here the whole figure is seen. */
+  /** From here the whole figure is seen, hands too where the canvas is narrow. */
   #distanceM(): number {
-    const halfAngleRad = MathUtils.degToRad(this.#studio.camera.fov / 2);
-    return (this.#heightM * MARGIN) / 2 / Math.tan(halfAngleRad);
+    const { clientWidth, clientHeight } = this.#canvas;
+    const aspect = clientHeight > 0 ? clientWidth / clientHeight : 1;
+    const halfM = (Math.max(this.#size.y, this.#size.x / aspect) * MARGIN) / 2;
+    return halfM / Math.tan(MathUtils.degToRad(this.#studio.camera.fov / 2)) + this.#size.z / 2;
   }
 }
 
