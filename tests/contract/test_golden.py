@@ -1,0 +1,80 @@
+"""Messages between backend and worker as they have gone over the wire. Files here are added, never edited.
+
+Old workers and a new backend, or the reverse, meet during every roll-out: what was once sent must stay readable.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gpu_worker import contract
+from gpu_worker.contract import AvatarParams, JobInput, Manifest, WorkerError
+from gpu_worker.handler import avatar_params, decode_job
+
+GOLDEN = Path(__file__).parent / "golden"
+SHA256 = {
+    "job_input_answers.v1.json": "30f0f895e20334dc96549060acc89415a83a67e97e1ce3ad9f3be69a672a1eb7",
+    "job_input_noop.v1.json": "34051dd5e8d84ecf64ee53e71bee273aac99298fb5d48d679f09b4eddccd94a0",
+    "job_input_photo.v1.json": "3062f0e47c86e1284faca66939da1abe20bfacdc62a98520ea1bc35ce93c24a8",
+    "job_input_two_photos.v1.json": "f86cc347a97b4fc9fa9851510763369a41fe2046bfb802b46439bc351ba3e5eb",
+    "manifest_avatar.v1.json": "e59a84357e642a85720d464438794d5e617758443f966a685d8cd02c1cb13bfa",
+    "manifest_noop.v1.json": "f2a824444279b7c6c68180f8439eb58af8fdb7cfeb2a3fd4a45af37d05c66aef",
+    "words.v1.json": "b8683f827d73f9f0d9f1e5e6dbfbb33846880920f836626f242b7faa6f9c4e60",
+    "worker_error_permanent.v1.json": "800a344c26437071317f953fca4c1f0613fce7e8abb46c5f79ec6b1cd5cd6f20",
+    "worker_error_retryable.v1.json": "5e87829adc6158883a1b0dc114df0de623cbef88f0d23acb620d171748f2be92",
+}
+TYPES: dict[str, Any] = {"job_input": JobInput, "manifest": Manifest, "worker_error": WorkerError}
+
+
+def names(kind: str) -> list[str]:
+    return sorted(path.name for path in GOLDEN.glob(f"{kind}_*.json"))
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / name).read_text(encoding="utf-8"))
+
+
+def test_golden_files_are_added_and_never_edited() -> None:
+    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in GOLDEN.iterdir()} == SHA256
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in TYPES for name in names(kind)])
+def test_what_was_once_sent_is_read_and_written_the_same(kind: str, name: str) -> None:
+    message = msgspec.json.decode((GOLDEN / name).read_bytes(), type=TYPES[kind])
+    assert json.loads(msgspec.json.encode(message)) == golden(name)
+
+
+@pytest.mark.parametrize("name", names("job_input"))
+def test_the_worker_takes_every_job_ever_sent(name: str) -> None:
+    task = decode_job(golden(name))
+    if task.kind == "avatar":
+        assert msgspec.to_builtins(avatar_params(task)) == golden(name)["params"]
+
+
+@pytest.mark.parametrize(
+    ("struct", "name"),
+    [(JobInput, "job_input_photo.v1.json"), (AvatarParams, "job_input_photo.v1.json")],
+)
+def test_a_field_the_worker_does_not_know_is_refused_and_not_guessed_at(struct: type[Any], name: str) -> None:
+    content = golden(name) if struct is JobInput else golden(name)["params"]
+    msgspec.convert(content, struct)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(content | {"added_later": 1}, struct)
+
+
+def test_a_field_the_backend_does_not_know_is_skipped() -> None:
+    content = golden("manifest_avatar.v1.json") | {"added_later": 1}
+    assert msgspec.convert(content, Manifest).attempt_id == content["attempt_id"]
+
+
+def test_words_keep_their_order_and_none_is_taken_away() -> None:
+    words = golden("words.v1.json")
+    assert list(contract.MEASUREMENTS) == words["measurements"]
+    assert [str(stage) for stage in contract.Stage] == words["stages"]
+    assert set(words["permanent"]) <= set(contract.PERMANENT_ERRORS)
+    assert set(words["retryable"]) <= set(contract.RETRYABLE_ERRORS)
+    assert not set(contract.PERMANENT_ERRORS) & set(contract.RETRYABLE_ERRORS)
