@@ -7,13 +7,14 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.body.archive import encode_npz
-from gpu_worker.body.arrays import Floats
+from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.display import Display, Surface
 
@@ -47,12 +48,12 @@ def encode_avatar(body: CanonicalBody, vertices: Floats, *, compress: bool) -> b
     vertices : (V, 3) metres, rest pose, z up
     compress : quantised and, where meshoptimizer is built, compressed; otherwise plain float32
     """
-    surface = _y_up(Display(body).surface(vertices))
+    surface = _y_up(_display(body, for_meshopt=compress and meshopt_is_available()).surface(vertices))
     document = _Document(extras={"body_version": body.version, "units": "metres"})
     if not compress:
         _write_plain(document, surface)
     else:
-        _write_quantised(document, _reordered(surface) if meshopt_is_available() else surface)
+        _write_quantised(document, surface)
     return document.to_glb()
 
 
@@ -83,23 +84,28 @@ def _y_up(surface: Surface) -> Surface:
     return Surface(vertices, surface.normals @ turn, surface.skin, surface.base)
 
 
-def _reordered(surface: Surface) -> Surface:
+@lru_cache(maxsize=2)
+def _display(body: CanonicalBody, *, for_meshopt: bool) -> Display:
+    return Display(body, _cache_and_fetch_order) if for_meshopt else Display(body)
+
+
+def _cache_and_fetch_order(skin: Ints, base: Ints, vertex_count: int) -> tuple[Ints, Ints, Ints]:
     """Triangles in the order a vertex cache likes, vertices in the order triangles fetch them: both compress better."""
-    parts = [_cache_order(faces, len(surface.vertices)) for faces in (surface.skin, surface.base)]
+    parts = [_cache_order(faces, vertex_count) for faces in (skin, base)]
     indices = np.concatenate(parts)
     first_use = np.unique(indices, return_index=True)[1]
     order = indices[np.sort(first_use)]
-    place = np.zeros(len(surface.vertices), np.uint32)
-    place[order] = np.arange(len(order), dtype=np.uint32)
-    skin, base = (place[part].astype(np.int32).reshape(-1, 3) for part in parts)
-    return Surface(surface.vertices[order], surface.normals[order], skin, base)
+    place = np.zeros(vertex_count, np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    skin_parts, base_parts = (place[part].reshape(-1, 3) for part in parts)
+    return order, skin_parts, base_parts
 
 
-def _cache_order(faces: NDArray[np.int32], vertex_count: int) -> NDArray[np.uint32]:
+def _cache_order(faces: Ints, vertex_count: int) -> Ints:
     indices = np.ascontiguousarray(faces.reshape(-1), np.uint32)
     ordered = np.zeros_like(indices)
     meshoptimizer.optimize_vertex_cache(ordered, indices, len(indices), vertex_count)
-    return ordered
+    return ordered.astype(np.int32)
 
 
 def _write_plain(document: "_Document", surface: Surface) -> None:
@@ -115,11 +121,7 @@ def _write_quantised(document: "_Document", surface: Surface) -> None:
     step = float(np.ptp(surface.vertices, axis=0).max()) / POSITION_STEPS
     steps = np.round((surface.vertices - low) / step).astype(np.uint16)
     positions = document.add_vertices(steps, UNSIGNED_SHORT, bounds=True)
-    normals = (
-        document.add_vertices(np.round(surface.normals * NORMAL_STEPS).astype(np.int8), SIGNED_BYTE, normalised=True)
-        if not document.compressed
-        else document.add_normals(surface.normals)
-    )
+    normals = document.add_normals(surface.normals)
     node = {"translation": low.tolist(), "scale": [step] * 3}
     _write_primitives(document, surface, positions, normals, node=node)
 
@@ -167,7 +169,10 @@ class _Document:
         return self._accessor(accessor, {**view, "byteStride": stride, "target": VERTICES})
 
     def add_normals(self, normals: Floats) -> int:
-        """Unit normals as two octahedral numbers, which the reader's meshopt filter turns into three bytes again."""
+        """Unit normals in three bytes; compressed, as two octahedral numbers that the reader's filter turns back."""
+        if not self.compressed:
+            steps = np.round(normals * NORMAL_STEPS).astype(np.int8)
+            return self.add_vertices(steps, SIGNED_BYTE, normalised=True)
         rows = _octahedral(normals)
         view = self._view(_meshopt_vertices(rows), _ALIGNMENT, len(rows), "ATTRIBUTES")
         view["extensions"]["EXT_meshopt_compression"]["filter"] = "OCTAHEDRAL"

@@ -108,6 +108,8 @@ class _Problem:
         self.tape = tape
         self.names = sorted(mean)
         self.target = np.array([mean[name] for name in self.names])
+        if not np.isfinite(self.target).all():
+            raise ValueError(f"A target of {self.names} is NaN or infinite.")
         self.sigma = np.array([sigma(name, mean[name], sd.get(name, 0.0)) for name in self.names])
         free_locals = len(PARAMETERS) - len(PHENOTYPES)
         if start is None:

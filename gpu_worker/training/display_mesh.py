@@ -26,6 +26,9 @@ BISECTIONS = 20
 
 CREASE_HALF_WIDTH, CREASE_LOW_Z, CREASE_HIGH_Z = 0.045, -0.06, 0.07
 """Round the crotch and the cleft the cloth spans instead of following."""
+BUST_HALF_WIDTH, BUST_LOW_Z, BUST_HIGH_Z, BUST_Y = 0.14, 0.28, 0.44, -0.08
+"""Over the bust it is drawn flatter; in front of BUST_Y."""
+CLOTH, CREASE, BUST = 1, 2, 3
 
 VIEWS = 96
 """Directions from which the head is looked at."""
@@ -40,7 +43,7 @@ class DisplayMesh:
 
     ends       : (N, 2) canonical vertices; split : (N,)
     skin       : (S, 3) and base : (P, 3) triangles of display vertices; they share none
-    base_inner : (N,) 0 off the base layer and on its border, 1 inside, 2 where it spans a crease
+    base_inner : (N,) 0 off the base layer and on its border, else CLOTH, CREASE or BUST: how it is smoothed
     base_lift  : (N,) 1 where the base layer is lifted off the body, 0 on skin and at the foot of its hem
     """
 
@@ -175,12 +178,12 @@ def _with_hem(template: Floats, points: _Points, skin: Ints, base: Ints) -> Disp
             hem += [(foot[a], top[b], top[a]), (foot[a], foot[b], top[b])]
     base = np.concatenate([lifted, np.array(hem, np.int32)])
     table = np.array(rows)
+    ends, split = table[:, :2].astype(np.int32), table[:, 2]
     inner = np.zeros(len(rows), np.uint8)
-    inner[np.setdiff1d(lifted, list(top.values()))] = 1
+    inside = np.setdiff1d(lifted, list(top.values()))
+    inner[inside] = _kind_of_cloth(template[ends[inside, 0]])
     lift = np.zeros(len(rows), np.uint8)
     lift[np.unique(lifted)] = 1
-    ends, split = table[:, :2].astype(np.int32), table[:, 2]
-    inner[(inner == 1) & _in_crease(template[ends[:, 0]])] = 2
     return _compact(DisplayMesh(ends, split, skin, base, inner, lift))
 
 
@@ -191,10 +194,12 @@ def _border_edges(triangles: Ints) -> list[tuple[int, int]]:
     return [(a, b) for a, b in directed if (b, a) not in present]
 
 
-def _in_crease(at: Floats) -> Bools:
-    x, z = np.abs(at[:, 0]), at[:, 2]
-    inside: Bools = (x < CREASE_HALF_WIDTH) & (z > CREASE_LOW_Z) & (z < CREASE_HIGH_Z)
-    return inside
+def _kind_of_cloth(at: Floats) -> NDArray[np.uint8]:
+    x, y, z = np.abs(at[:, 0]), at[:, 1], at[:, 2]
+    crease = (x < CREASE_HALF_WIDTH) & (z > CREASE_LOW_Z) & (z < CREASE_HIGH_Z)
+    bust = (x < BUST_HALF_WIDTH) & (z > BUST_LOW_Z) & (z < BUST_HIGH_Z) & (y < BUST_Y)
+    kind: NDArray[np.uint8] = np.where(crease, CREASE, np.where(bust, BUST, CLOTH)).astype(np.uint8)
+    return kind
 
 
 def _compact(mesh: DisplayMesh) -> DisplayMesh:
