@@ -28,8 +28,8 @@ IDLE_CONNECTION_S = 30
 SHUTDOWN_S = 10
 
 
-def main() -> None:
-    arguments = _parser().parse_args()
+def main(typed: list[str] | None = None) -> None:
+    arguments = _parser().parse_args(typed)
     command: Command = arguments.command
     try:
         sys.exit(command(arguments))

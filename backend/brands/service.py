@@ -25,6 +25,8 @@ LAST_USED_RESOLUTION = timedelta(minutes=1)
 PREFIX_BYTES = 6
 SECRET_BYTES = 32
 KEY_PATTERN = re.compile(r"tryon_(live|test)_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|::1")
+DEFAULT_PORTS = {"https": 443, "http": 80}
 
 Mode = Literal["live", "test"]
 
@@ -44,14 +46,19 @@ def hash_secret(secret: str) -> str:
 
 def normal_origin(text: str) -> str:
     """`https://shop.example` and nothing more; plain http only for this machine. Raises `InvalidOrigin`."""
-    parts = urlsplit(text.strip().lower())
-    is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"} or (parts.hostname or "").endswith(".localhost")
-    is_origin = parts.netloc and not (parts.path.rstrip("/") or parts.query or parts.fragment or parts.username)
-    if not is_origin or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
-        raise InvalidOrigin(f"{text!r} is not an origin such as https://shop.example.")
-    if re.fullmatch(r"[a-z0-9.:\[\]-]+", parts.netloc) is None:
-        raise InvalidOrigin(f"{text!r} is not an origin such as https://shop.example.")
-    return f"{parts.scheme}://{parts.netloc}"
+    refusal = InvalidOrigin(f"{text!r} is not an origin such as https://shop.example.")
+    try:
+        parts = urlsplit(text.strip().lower())
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise refusal from error
+    is_local = host in {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
+    is_bare = not (parts.path.rstrip("/") or parts.query or parts.fragment or parts.username)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_local)
+    if not (is_bare and is_safe) or HOST_PATTERN.fullmatch(host) is None:
+        raise refusal
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port and port != DEFAULT_PORTS[parts.scheme] else "")
 
 
 class BrandService:

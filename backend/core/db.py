@@ -144,16 +144,17 @@ async def provide_session(request: Request[Any, Any, Any], state: State) -> Asyn
 
 
 def _create_engine(url: str, *, pooled_by_transaction: bool) -> AsyncEngine:
+    common: dict[str, Any] = {"json_serializer": strict_json, "hide_parameters": True}  # errors are logged: no values
     if url.startswith("sqlite"):
-        engine = create_async_engine(url, json_serializer=strict_json)
+        engine = create_async_engine(url, **common)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
         return engine
     connect: dict[str, Any] = {"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S, "application_name": "tryon"}
     if pooled_by_transaction:
         connect["prepare_threshold"] = None
-        return create_async_engine(url, json_serializer=strict_json, connect_args=connect, poolclass=NullPool)
-    return create_async_engine(url, json_serializer=strict_json, connect_args=connect, **POSTGRES_POOL)
+        return create_async_engine(url, **common, connect_args=connect, poolclass=NullPool)
+    return create_async_engine(url, **common, connect_args=connect, **POSTGRES_POOL)
 
 
 def strict_json(value: object) -> str:

@@ -24,9 +24,10 @@ REFUSAL_CODES = re.compile(r"[a-z][a-z_]{1,60}")
 """`code` is also the stable name of a refusal: that form may pass."""
 SECRET_VALUES = re.compile(
     r"tryon_(?:live|test)_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]*|[?&#](?:token|k|c)=[^\s\"'&]+|(?:https?|postgresql\S*)://[^\s/@\"']+@"
-    r"|/hooks/\S+|[\w.+-]+@[\w-]+\.[\w.]+"
+    r"|/hooks/\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?s:DETAIL:.*)"
 )
-"""What is recognised inside any text: API keys, tokens, signed queries, passwords in addresses, hooks, e-mail."""
+"""What is recognised inside any text: API keys, tokens, signed queries, passwords in addresses, hooks, e-mail,
+and the row that Postgres quotes under DETAIL."""
 
 
 def configure(stream: TextIO = sys.stderr) -> None:

@@ -51,7 +51,7 @@ async def header_or_beacon(connection: ASGIConnection[Any, Any, Any, Any], handl
 
 class EventController(Controller):
     path = "/v1/events"
-    dependencies = {"events": Provide(provide_events)}  # noqa: RUF012  Litestar's own form
+    dependencies = {"intake": Provide(provide_events)}  # noqa: RUF012  Litestar's own form
     tags = ["events"]  # noqa: RUF012
 
     @post(
@@ -63,13 +63,13 @@ class EventController(Controller):
         responses=refusals(Unauthorized, BadJson, TooManyEvents, BodyTooLarge, UnsupportedBatchType),
     )
     async def add_events(
-        self, request: Request[Any, Any, Any], events: NamedDependency[EventService], data: JSONBody[EventBatch]
+        self, request: Request[Any, Any, Any], intake: NamedDependency[EventService], data: JSONBody[EventBatch]
     ) -> IntakeResult:
         """202 means committed. One bad event never fails its neighbours; the same event twice counts once."""
         caller = await _caller(request, data)
         if len(data.events) > MAX_EVENTS:
             raise TooManyEvents(f"At most {MAX_EVENTS} events are taken at once.", max_events=MAX_EVENTS)
-        return await events.intake(
+        return await intake.intake(
             caller,
             data.events,
             sent_at=data.sent_at,

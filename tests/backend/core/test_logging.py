@@ -5,7 +5,9 @@ import httpx
 import pytest
 import structlog
 from litestar import Litestar
+from sqlalchemy.exc import IntegrityError
 
+from backend.brands.models import Brand
 from backend.core import logging
 from tests.factories import ORIGIN, Given
 
@@ -63,6 +65,23 @@ class TestRedaction:
         assert "RuntimeError" in lines.getvalue()
         assert chest not in lines.getvalue()
         assert SECRETS["key"] not in lines.getvalue()
+
+
+class TestDatabaseFault:
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def database_url(self, request: pytest.FixtureRequest) -> str:
+        url: str = request.getfixturevalue(f"{request.param}_database")
+        return url
+
+    async def test_line_holds_no_value_of_the_row(self, lines: io.StringIO, app: Litestar) -> None:
+        """Postgres quotes the whole failing row in its message."""
+        try:
+            async with app.state.database.transaction() as session:
+                session.add(Brand(name="private" * 40))
+        except IntegrityError as error:
+            structlog.get_logger().warning("request.conflicted", exc_info=error)
+        assert "ck_brands_name_length" in lines.getvalue()
+        assert "privateprivate" not in lines.getvalue()
 
 
 class TestRequestLine:

@@ -99,7 +99,8 @@ def test_row_level_security_is_on_for_every_table(postgres: Cluster) -> None:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
-                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND NOT relrowsecurity"
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+                " AND NOT relrowsecurity"
             )
         )
         assert rows.scalars().all() == []

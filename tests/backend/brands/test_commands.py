@@ -1,0 +1,69 @@
+"""The operator's commands, as they are typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backend.cli import main
+
+Tryon = Callable[..., tuple[int, str, str]]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::backend.settings.DevelopmentModeWarning")
+
+
+@pytest.fixture
+def tryon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tryon:
+    """Types a command in a fresh data folder; gives exit status, stdout and stderr."""
+    for name in ("DATABASE_URL", "TRYON_ENV", "TOKEN_SIGNING_KEY", "STORAGE_SIGNING_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_brand_and_keys_from_the_first_to_the_last(
+    tryon: Tryon, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "postgres":
+        monkeypatch.setenv("DATABASE_URL", request.getfixturevalue("postgres_database"))
+    status, made, said = tryon("brands", "create", "Atelier Nord", "--origin", "https://Shop.Example")
+    assert status == 0, said
+    brand = json.loads(made)
+    assert brand.keys() == {"brand_id", "api_key", "embed_key"}
+    assert brand["api_key"].startswith("tryon_live_")
+    assert brand["embed_key"].startswith("pk_")
+    second = json.loads(tryon("keys", "create", brand["brand_id"], "--label", "ci", "--test")[1])
+    assert second["api_key"].startswith("tryon_test_")
+    assert json.loads(tryon("keys", "revoke", second["prefix"])[1])["revoked_at"] is not None
+    [listed] = [json.loads(line) for line in tryon("brands", "list")[1].splitlines()]
+    assert (listed["name"], listed["allowed_origins"]) == ("Atelier Nord", ["https://shop.example"])
+    assert [key["revoked_at"] is None for key in listed["keys"]] == [True, False]
+    assert brand["api_key"] not in json.dumps(listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("brands", "create", "X", "--origin", "shop.example"), "not an origin"),
+        (("keys", "revoke", "nope"), "No key"),
+        (("keys", "create", "nope"), "UUID"),
+        (("serve",), "tryon migrate"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(tryon: Tryon, arguments: tuple[str, ...], says: str) -> None:
+    if arguments[0] == "keys":
+        assert tryon("migrate")[0] == 0
+    status, made, said = tryon(*arguments)
+    assert (status, made) == (2, "")
+    assert says in said
+    assert len(said.splitlines()) == 1
