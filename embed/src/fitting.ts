@@ -17,7 +17,7 @@ export interface Answer {
 export type PhotoOutcome =
   | { kind: "measured"; before: Answer; now: Answer }
   | { kind: "refused"; code: string }
-  | { kind: "unavailable"; problem: ApiProblem };
+  | { kind: "unavailable"; code: string };
 
 /** One shopper and one product: what was answered so far. Knows the API and no screen. */
 export class Fitting {
@@ -66,19 +66,29 @@ export class Fitting {
   }
 
   /** Send photos and wait until they are measured; the answer stays usable meanwhile. */
-  async measurePhoto(front: Blob, side: Blob | null, onStart: (work: Work) => void): Promise<PhotoOutcome> {
+  async measurePhoto(
+    front: Blob,
+    side: Blob | null,
+    locale: string,
+    onStart: (work: Work) => void,
+  ): Promise<PhotoOutcome> {
     const before = this.answer;
     if (!before) throw new Error("a photo without an answer");
     try {
-      const sent = await this.#api.addPhoto(before.avatar.id, front, side, CONSENT_VERSION);
+      const sent = await this.#api.addPhoto(before.avatar.id, {
+        front,
+        side,
+        consentVersion: CONSENT_VERSION,
+        locale,
+      });
       this.photoWork = new Work(this.#api, sent);
       onStart(this.photoWork);
       const avatar = await this.photoWork.done;
-      if (avatar.error) return this.#refuse(avatar.error.code);
+      if (avatar.error) return this.#settleError(avatar.error.code);
       return { kind: "measured", before, now: await this.#reread(avatar) };
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      return isPhotoCode(error.code) ? this.#refuse(error.code) : { kind: "unavailable", problem: error };
+      return this.#settleError(error.code);
     } finally {
       this.photoWork = null;
     }
@@ -90,9 +100,22 @@ export class Fitting {
     return new Work(this.#api, await this.#api.readAvatar(this.answer.avatar.id));
   }
 
-  async erase(): Promise<ErasureReceipt | null> {
-    if (!this.answer) return null;
+  /** What the last photo rests on, if there was one. */
+  get consentId(): string | null {
+    return this.answer?.avatar.consent_id ?? null;
+  }
+
+  async erase(): Promise<ErasureReceipt> {
+    if (!this.answer) throw new Error("nothing to erase");
     const receipt = await this.#api.deleteAvatar(this.answer.avatar.id);
+    this.#forget();
+    return receipt;
+  }
+
+  /** Ends the consent and erases what rested on it. */
+  async withdrawConsent(): Promise<ErasureReceipt> {
+    if (!this.consentId) throw new Error("no consent to withdraw");
+    const receipt = await this.#api.withdrawConsent(this.consentId);
     this.#forget();
     return receipt;
   }
@@ -105,7 +128,9 @@ export class Fitting {
     return this.answer;
   }
 
-  #refuse(code: string): PhotoOutcome {
+  /** A refusal is the photo's; anything else is ours and counts against nobody. */
+  #settleError(code: string): PhotoOutcome {
+    if (!code.startsWith("photo_")) return { kind: "unavailable", code };
     this.refusals += 1;
     return { kind: "refused", code };
   }
@@ -118,8 +143,4 @@ export class Fitting {
     this.hasConsented = false;
     this.#events.sessionId = null;
   }
-}
-
-function isPhotoCode(code: string): boolean {
-  return code.startsWith("photo_");
 }

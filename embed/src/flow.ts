@@ -1,6 +1,6 @@
 import type { Api } from "./api/client";
 import type { EventQueue } from "./api/events";
-import type { Facts } from "./api/schema";
+import type { ErasureReceipt, Facts } from "./api/schema";
 import { cameraScreen } from "./capture/camera";
 import { consentScreen } from "./capture/consent";
 import { type Photos, photoScreen, type Slot } from "./capture/photo";
@@ -213,8 +213,9 @@ export class Flow {
   async #measure(front: Blob, side: Blob | null): Promise<void> {
     this.#photoTurn += 1;
     const turn = this.#photoTurn;
+    const { words } = this.#options;
     const screen = this.#showProgress();
-    const outcome = await this.#fitting.measurePhoto(front, side, (work) => screen.follow(work));
+    const outcome = await this.#fitting.measurePhoto(front, side, words.tag, (work) => screen.follow(work));
     this.#photos = { front: null, side: null };
     this.#settle(outcome, turn === this.#photoTurn && this.#page.screenName === "progress");
   }
@@ -263,15 +264,16 @@ export class Flow {
       myDataScreen({
         words,
         hasData: this.#fitting.answer !== null,
-        erase: () => this.#erase(),
+        erase: () => this.#forget(() => this.#fitting.erase()),
+        withdraw: this.#fitting.consentId ? () => this.#forget(() => this.#fitting.withdrawConsent()) : null,
         onBack: () => this.#showAnswer(),
         onAgain: () => this.#showQuestions(false),
       }),
     );
   }
 
-  async #erase() {
-    const receipt = await this.#fitting.erase();
+  async #forget(erase: () => Promise<ErasureReceipt>): Promise<ErasureReceipt> {
+    const receipt = await erase();
     this.#draft = emptyDraft(this.#draft.units);
     this.#photos = { front: null, side: null };
     this.#news = [];

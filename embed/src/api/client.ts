@@ -14,6 +14,13 @@ interface Options {
   sleep?: Sleep;
 }
 
+export interface NewPhoto {
+  front: Blob;
+  side: Blob | null;
+  consentVersion: string;
+  locale: string;
+}
+
 export interface NewSession {
   avatarId: string;
   productId: string;
@@ -44,16 +51,22 @@ export class Api {
     return this.#json(`/v1/avatars/${id}`);
   }
 
-  addPhoto(id: string, front: Blob, side: Blob | null, consentVersion: string): Promise<Avatar> {
+  addPhoto(id: string, { front, side, consentVersion, locale }: NewPhoto): Promise<Avatar> {
     const form = new FormData();
     form.set("photo", front, "front.jpg");
     if (side) form.set("photo_side", side, "side.jpg");
     form.set("consent_version", consentVersion);
-    return this.#json(`/v1/avatars/${id}/photo`, { method: "PUT", body: form });
+    // The consent is recorded in the language it was read in.
+    const headers = { "accept-language": locale };
+    return this.#json(`/v1/avatars/${id}/photo`, { method: "PUT", body: form, headers });
   }
 
   deleteAvatar(id: string): Promise<ErasureReceipt> {
     return this.#json(`/v1/avatars/${id}`, { method: "DELETE" });
+  }
+
+  withdrawConsent(id: string): Promise<ErasureReceipt> {
+    return this.#json(`/v1/consents/${id}`, { method: "DELETE" });
   }
 
   createSession({ avatarId, productId }: NewSession): Promise<TryonSession> {

@@ -32,6 +32,8 @@ export interface Avatar {
   error: { code: string } | null;
   /** Of the last photo, such as `loose_clothing`. */
   flags: string[];
+  /** What the photo rests on, once there was one. */
+  consent_id: string | null;
 }
 
 export type Verdict = "too_tight" | "snug" | "regular" | "loose" | "too_loose";
@@ -49,11 +51,17 @@ export interface SizeFit {
   regions: RegionFit[];
 }
 
+export type Decision = "one" | "between" | "unsure" | "none_fits";
+
 export interface FitResult {
+  decision: Decision;
   recommended_size: string | null;
   between: [string, string] | null;
   confidence: number;
   sizes: SizeFit[];
+  /** The measurement that would help most, by its wire name; only while `unsure`. */
+  measure_next: string | null;
+  /** Codes, some with a region: `region_missing:hip`. */
   notes: string[];
 }
 
@@ -64,8 +72,11 @@ export interface TryonSession {
   fit_result: FitResult;
 }
 
-/** What stays of an erasure: when each thing was gone. */
+/** What stays of an erasure; `done_at` is null while files are still being deleted. */
 export interface ErasureReceipt {
   id: string;
-  [fact: string]: unknown;
+  requested_at: string;
+  done_at: string | null;
+  receipts: unknown[];
+  not_covered: unknown;
 }

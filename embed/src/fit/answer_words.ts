@@ -1,28 +1,17 @@
-import type { Avatar, FitResult, RegionFit, SizeFit } from "../api/schema";
+import type { Avatar, Decision, FitResult, RegionFit, SizeFit } from "../api/schema";
 import type { Wording } from "../words";
 import { showRange, type UnitSystem } from "./units";
 
 /** Half width of the 80 % interval of a normal distribution, in standard deviations. */
 const SD_OF_80_PERCENT = 1.2816;
 
-export type AnswerState = "one" | "between" | "unsure" | "none";
-
 /** What stands at the top of the answer. */
 export interface Headline {
-  state: AnswerState;
+  state: Decision;
   title: string;
   /** The size or sizes, large; null when none is named. */
   sizes: string | null;
   sentences: string[];
-}
-
-const DO_NOT_FIT = new Set(["too_tight", "too_loose"]);
-
-export function stateOf(fit: FitResult): AnswerState {
-  if (fit.recommended_size) return "one";
-  if (fit.between) return "between";
-  const fitsNowhere = (size: SizeFit): boolean => size.regions.some(({ verdict }) => DO_NOT_FIT.has(verdict));
-  return fit.sizes.length > 0 && fit.sizes.every(fitsNowhere) ? "none" : "unsure";
 }
 
 /** Probabilities are said in tenths, never in decimals. */
@@ -75,14 +64,13 @@ export function firstSize(fit: FitResult): string | null {
 }
 
 export function headline(fit: FitResult, words: Wording): Headline {
-  const state = stateOf(fit);
-  const title = words.text(`answer.title.${state}`);
-  return { state, title, ...SPEAK[state](fit, words) };
+  const state = fit.decision;
+  return { state, title: words.text(`answer.title.${state}`), ...SPEAK[state](fit, words) };
 }
 
 type Said = Pick<Headline, "sizes" | "sentences">;
 
-const SPEAK: Record<AnswerState, (fit: FitResult, words: Wording) => Said> = {
+const SPEAK: Record<Decision, (fit: FitResult, words: Wording) => Said> = {
   one: (fit, words) => {
     const size = sizeNamed(fit, fit.recommended_size);
     const runnerUp = byChance(fit).find((other) => other !== size && Math.round(other.probability * 10) > 0);
@@ -101,14 +89,19 @@ const SPEAK: Record<AnswerState, (fit: FitResult, words: Wording) => Said> = {
     return { sizes: (fit.between ?? []).join(" – "), sentences: feels };
   },
   unsure: (fit, words) => {
-    const likely = byChance(fit)
-      .slice(0, 2)
-      .map(({ size, probability }) =>
-        words.text("answer.runner_up", { size, chance: chance(probability, words) }),
-      );
-    return { sizes: null, sentences: likely.slice(0, 1) };
+    const likely = byChance(fit)[0];
+    const sentences = [];
+    if (fit.measure_next) {
+      const name = words.capital(regionName(fit.measure_next, words));
+      sentences.push(words.text("answer.unsure", { name }));
+    }
+    if (likely) {
+      const said = { size: likely.size, chance: chance(likely.probability, words) };
+      sentences.push(words.text("answer.unsure.likeliest", said));
+    }
+    return { sizes: null, sentences };
   },
-  none: (fit, words) => {
+  none_fits: (fit, words) => {
     const closest = byChance(fit)[0];
     const said = closest && { size: closest.size, fit: fitWords(closest, words) };
     return { sizes: null, sentences: said ? [words.text("answer.none", said)] : [] };

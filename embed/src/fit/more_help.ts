@@ -2,7 +2,6 @@ import type { EventFacts } from "../api/events";
 import type { FitResult } from "../api/schema";
 import { el } from "../dom";
 import type { Wording, WordKey } from "../words";
-import { stateOf } from "./answer_words";
 
 type Best = EventFacts["evidence_offered"]["best"];
 
@@ -24,7 +23,7 @@ export function offerFor(fit: FitResult, evidence: string[]): Offer {
   const hasTape = evidence.some((name) => name.startsWith("tape"));
   const top = Math.max(0, ...fit.sizes.map(({ probability }) => probability));
   if (top >= NEARLY_CERTAIN) return { words: "more.unlikely", best: "photo", isPressing: false };
-  if (stateOf(fit) === "one")
+  if (fit.decision === "one")
     return { words: "more.possible", best: hasTape ? "photo" : "waist", isPressing: false };
   return { words: "more.border", best: hasTape ? "photo" : "waist", isPressing: true };
 }

@@ -9,7 +9,9 @@ interface MyDataOptions {
   words: Wording;
   /** Something of the shopper is stored. */
   hasData: boolean;
-  erase: () => Promise<ErasureReceipt | null>;
+  erase: () => Promise<ErasureReceipt>;
+  /** Null where no photo was ever sent. */
+  withdraw: (() => Promise<ErasureReceipt>) | null;
   onBack: () => void;
   onAgain: () => void;
 }
@@ -30,15 +32,16 @@ export function myDataScreen(options: MyDataOptions): Screen {
 }
 
 function showStored(body: HTMLElement, options: MyDataOptions, onErased: () => void): void {
-  const { words } = options;
+  const { words, erase, withdraw } = options;
   const kept = (["data.facts", "data.figure", "data.photo"] as const).map((key) =>
     el("li", { text: words.text(key) }),
   );
   const problem = el("p", { class: "form__problem", attributes: { role: "alert" } });
+  let chosen = erase;
   const dialog = confirmation(words, async () => {
     problem.textContent = words.text("data.deleting");
     try {
-      const receipt = await options.erase();
+      const receipt = await chosen();
       onErased();
       showReceipt(body, receipt, options);
     } catch (error) {
@@ -46,16 +49,28 @@ function showStored(body: HTMLElement, options: MyDataOptions, onErased: () => v
       problem.textContent = problemWords(error, words);
     }
   });
+  const button = (key: "data.delete" | "data.withdraw", act: typeof erase): HTMLElement =>
+    el("button", {
+      class: "button button--danger",
+      text: words.text(key),
+      attributes: { type: "button", "data-action": key === "data.delete" ? "delete" : "withdraw" },
+      on: {
+        click: () => {
+          chosen = act;
+          dialog.showModal();
+        },
+      },
+    });
   body.replaceChildren(
     el("h2", { class: "section-title", text: words.text("data.stored") }),
     el("ul", { class: "list" }, ...kept),
     el("p", { text: words.text("data.until") }),
-    el("button", {
-      class: "button button--danger",
-      text: words.text("data.delete"),
-      attributes: { type: "button", "data-action": "delete" },
-      on: { click: () => dialog.showModal() },
-    }),
+    el(
+      "div",
+      { class: "actions" },
+      button("data.delete", erase),
+      withdraw && button("data.withdraw", withdraw),
+    ),
     problem,
     dialog,
   );
@@ -92,23 +107,17 @@ function confirmation(words: Wording, onYes: () => void): HTMLDialogElement {
   return dialog;
 }
 
-function showReceipt(
-  body: HTMLElement,
-  receipt: ErasureReceipt | null,
-  { words, onAgain }: MyDataOptions,
-): void {
-  const at = words.time(new Date());
+function showReceipt(body: HTMLElement, receipt: ErasureReceipt, { words, onAgain }: MyDataOptions): void {
+  const said = receipt.done_at
+    ? words.text("data.deleted", { time: words.time(new Date(receipt.done_at)) })
+    : words.text("data.deleted.working");
   body.replaceChildren(
-    el("p", {
-      class: "news",
-      text: words.text("data.deleted", { time: at }),
-      attributes: { role: "status" },
-    }),
+    el("p", { class: "news", text: said, attributes: { role: "status" } }),
     el("p", { class: "hint", text: words.text("data.deleted.rest") }),
     el(
       "div",
       { class: "actions" },
-      receipt ? downloadLink(receipt, words) : null,
+      downloadLink(receipt, words),
       el("button", {
         class: "button button--primary",
         text: words.text("data.again"),
