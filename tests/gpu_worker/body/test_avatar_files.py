@@ -138,6 +138,17 @@ class TestBaseLayer:
         assert bare.size == 0
         assert height[np.unique(surface.base)].min() < 0.45
 
+    @pytest.mark.parametrize("from_front", [True, False])
+    def test_every_pixel_of_the_torso_shows_cloth(
+        self, body: CanonicalBody, vertices: Floats, *, from_front: bool
+    ) -> None:
+        surface = Display(body).surface(vertices)
+        stature, floor = np.ptp(vertices[:, 2]), vertices[:, 2].min()
+        across, up = np.meshgrid(np.linspace(-0.09, 0.09, 13), floor + stature * np.linspace(0.49, 0.71, 25))
+        pixels = np.stack([across.reshape(-1), up.reshape(-1)], axis=1)
+        seen = first_seen(surface.vertices, np.concatenate([surface.skin, surface.base]), pixels, from_front=from_front)
+        assert (seen >= len(surface.skin)).all()
+
     def test_cloth_is_lifted_off_the_body_but_not_by_much(self, body: CanonicalBody, vertices: Floats) -> None:
         surface = Display(body).surface(vertices)
         cloth = surface.vertices[np.unique(surface.base)]
@@ -159,6 +170,24 @@ class TestBaseLayer:
         skin = trimesh.Trimesh(vertices, body.faces, process=False)
         cloth = trimesh.Trimesh(surface.vertices, surface.base, process=False)
         assert sharpest_near(cloth, vertices[NIPPLE]) < 0.6 * sharpest_near(skin, vertices[NIPPLE])
+
+
+def first_seen(vertices: Floats, faces: NDArray[np.int32], pixels: Floats, *, from_front: bool) -> NDArray[np.intp]:
+    """The face that each pixel (x, z) of an orthographic picture shows."""
+    a, b, c = (vertices[faces[:, k]][:, [0, 2]][None] for k in range(3))
+    at = pixels[:, None]
+
+    def twice_area(p: Floats, q: Floats, r: Floats) -> Floats:
+        area: Floats = (q - p)[..., 0] * (r - p)[..., 1] - (q - p)[..., 1] * (r - p)[..., 0]
+        return area
+
+    shares = np.stack([twice_area(at, b, c), twice_area(a, at, c), twice_area(a, b, at)])
+    inside = (shares >= 0).all(axis=0) | (shares <= 0).all(axis=0)
+    whole = shares.sum(axis=0)
+    weights = shares / np.where(whole == 0, np.inf, whole)
+    depth = np.einsum("kpf,fk->pf", weights, vertices[faces][:, :, 1]) * (1 if from_front else -1)
+    shown: NDArray[np.intp] = np.where(inside & (whole != 0), depth, np.inf).argmin(axis=1)
+    return shown
 
 
 def chest_depth(points: Floats) -> float:
