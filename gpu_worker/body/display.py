@@ -99,16 +99,21 @@ def _blur(points: Floats, faces: NDArray[np.intp], blurred: NDArray[np.bool_]) -
     """Operator (N, N): area-weighted Gaussian mean at the blurred points, the point itself elsewhere."""
     corners = points[faces]
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    area = np.bincount(faces.reshape(-1), weights=np.repeat(areas, 3), minlength=len(points))
+    area = _totals(faces.reshape(-1), np.repeat(areas, 3), len(points))
     chosen = np.flatnonzero(blurred)
     pairs = cKDTree(points[chosen]).sparse_distance_matrix(cKDTree(points), 3 * BUST_REACH_M, output_type="coo_matrix")
     rows, columns = chosen[pairs.row], pairs.col.astype(np.intp)
     distance = pairs.data.astype(np.float64)
-    weight: Floats = area[columns] * np.exp(-0.5 * (distance / BUST_REACH_M) ** 2)
-    weight /= np.bincount(rows, weights=weight, minlength=len(points))[rows]
+    weight = area[columns] * np.exp(-0.5 * (distance / BUST_REACH_M) ** 2)
+    weight = weight / _totals(rows, weight, len(points))[rows]
     kept = np.flatnonzero(~blurred)
     entries = (np.concatenate([weight, np.ones(len(kept))]), (np.append(rows, kept), np.append(columns, kept)))
     return sparse.csr_array(sparse.coo_array(entries, shape=(len(points), len(points))))
+
+
+def _totals(at: NDArray[np.intp], amounts: Floats, count: int) -> Floats:
+    """(count,) sums of the amounts that fall on each place."""
+    return np.bincount(at, weights=amounts, minlength=count).astype(np.float64)
 
 
 def _mean_difference(faces: NDArray[np.intp], count: int) -> "sparse.csr_array[np.float64]":
