@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Keep one worker attached to a local endpoint."""
-    from gpu_worker.local_endpoint.supervisor import WorkerSettings, supervise  # noqa: PLC0415
+    from gpu_worker.local_endpoint.supervisor import NotAdmitted, WorkerSettings, supervise  # noqa: PLC0415
     from gpu_worker.settings import Settings, SettingsError, is_origin  # noqa: PLC0415
 
     endpoint_url = options.endpoint.rstrip("/")
@@ -50,7 +50,10 @@ def serve(options: argparse.Namespace) -> None:
     except SettingsError as error:
         raise BadInput(str(error)) from error
     command = [sys.executable, "-u", "-m", "gpu_worker.main"]
-    asyncio.run(supervise(WorkerSettings(endpoint_url, options.data_dir, command, options.endpoint_id)))
+    try:
+        asyncio.run(supervise(WorkerSettings(endpoint_url, options.data_dir, command, options.endpoint_id)))
+    except NotAdmitted as error:
+        raise BadInput(str(error)) from error
 
 
 def endpoint(options: argparse.Namespace) -> None:

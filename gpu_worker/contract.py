@@ -10,6 +10,9 @@ import msgspec
 
 CONTRACT_VERSION = 1
 
+PIPELINE_VERSION = "1"
+"""Part of every cache key: a new pipeline computes anew what was found by an old one."""
+
 MEASUREMENTS = (
     "chest_cm",
     "waist_cm",

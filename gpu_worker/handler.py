@@ -17,6 +17,7 @@ import msgspec
 from gpu_worker.contract import (
     CONTRACT_VERSION,
     PERMANENT_ERRORS,
+    PIPELINE_VERSION,
     RETRYABLE_ERRORS,
     AvatarParams,
     AvatarResult,
@@ -32,7 +33,6 @@ from gpu_worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
-PIPELINE_VERSION = "1"
 MANIFEST = "manifest.json"
 AVATAR_INPUTS = frozenset({"photo", "photo_side"})
 AVATAR_OUTPUTS = frozenset({"avatar.glb", "body.npz", MANIFEST})
@@ -98,7 +98,7 @@ def make_handler(
     *,
     report: Report = lambda _job, _progress: None,
     on_out_of_memory: Callable[[], None] = lambda: None,
-    process_start_ms: float = 0.0,
+    process_start_ms: Callable[[], float] = lambda: 0.0,
 ) -> Handler:
     """The RunPod handler over a loaded pipeline.
 
@@ -138,7 +138,9 @@ def failure_of(error: Exception) -> WorkerError:
 
 
 class _JobRunner:
-    def __init__(self, pipeline: AvatarPipeline, settings: Settings, report: Report, process_start_ms: float) -> None:
+    def __init__(
+        self, pipeline: AvatarPipeline, settings: Settings, report: Report, process_start_ms: Callable[[], float]
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._report = report
@@ -193,7 +195,7 @@ class _JobRunner:
     ) -> dict[str, Any]:
         """Write the manifest, which says that all else is there; return a summary without measurements."""
         if is_cold:
-            timings_ms["process_start"] = self._process_start_ms
+            timings_ms["process_start"] = self._process_start_ms()
         manifest = Manifest(
             attempt_id=task.attempt_id,
             contract_version=CONTRACT_VERSION,

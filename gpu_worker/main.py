@@ -72,16 +72,31 @@ class CountedHandler:
         return await self._handler(job)
 
 
-def start(settings: Settings, make: Callable[[Report, float], Handler]) -> None:
-    """Run the SDK worker until SIGTERM; `make` gets the SDK's progress call and the start-up time in milliseconds."""
+class StartUp:
+    """How long this process took from its start until it could take jobs."""
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+
+    def has_ended(self) -> None:
+        """Now it can."""
+        self.ms = (time.time() - psutil.Process().create_time()) * 1000
+
+
+def start(settings: Settings, make: Callable[[Report], Handler], check: Callable[[], None] = lambda: None) -> None:
+    """Run the SDK worker until SIGTERM.
+
+    make  : the handler, given the SDK's call that reports progress
+    check : run first; if it raises, the SDK reports this worker as unhealthy and ends the process
+    """
     os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")  # read when runpod is imported; DEBUG would print outputs
     import runpod  # noqa: PLC0415  reads its environment at import
 
     if settings.lifeline_fd is not None:
         threading.Thread(target=_watch, args=(settings, settings.lifeline_fd), daemon=True).start()
-    process_start_ms = (time.time() - psutil.Process().create_time()) * 1000
-    counted = CountedHandler(make(runpod.serverless.progress_update, process_start_ms))
+    counted = CountedHandler(make(runpod.serverless.progress_update))
     pace = TakeLoopPace(settings.parked_polls, lambda: counted.jobs_started)
+    runpod.serverless.register_fitness_check(check)
     runpod.serverless.start({"handler": counted.__call__, "concurrency_modifier": pace})
 
 
@@ -118,19 +133,22 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"tryon-worker: {error}")
     pipeline = Pipeline.load()
-    warm_up(pipeline)
-    is_supervised = settings.lifeline_fd is not None
+    start_up = StartUp()
 
-    def make(report: Report, process_start_ms: float) -> Handler:
+    def make(report: Report) -> Handler:
         return make_handler(
             pipeline,
             settings,
             report=report,
-            on_out_of_memory=leave if is_supervised else lambda: None,
-            process_start_ms=process_start_ms,
+            on_out_of_memory=leave if settings.lifeline_fd is not None else lambda: None,
+            process_start_ms=lambda: start_up.ms,
         )
 
-    start(settings, make)
+    def models_work() -> None:
+        warm_up(pipeline)
+        start_up.has_ended()
+
+    start(settings, make, models_work)
 
 
 def _watch(settings: Settings, lifeline_fd: int) -> None:

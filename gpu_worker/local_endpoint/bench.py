@@ -181,7 +181,7 @@ def as_sdk_worker() -> None:
     async def handler(_job: Job) -> dict[str, Any]:
         return {"started": time.time()}
 
-    def make(_report: Report, _process_start_ms: float) -> Handler:
+    def make(_report: Report) -> Handler:
         return handler
 
     start(Settings.from_env(os.environ), make)

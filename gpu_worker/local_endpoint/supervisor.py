@@ -28,6 +28,7 @@ STEADY_AFTER_S = 60.0
 """A worker that ran this long before it ended is restarted without a longer pause."""
 
 READY_POLL_S = 0.1
+UNAUTHORIZED = 401
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
@@ -41,6 +42,10 @@ class WorkerSettings:
     endpoint_id: str = "local"
     first_pause_s: float = 1.0
     """Before a worker that ended is started again; doubled each time up to LONGEST_PAUSE_S."""
+
+
+class NotAdmitted(Exception):
+    """The endpoint that answers is not the one whose keys are in the data folder; the text says so in full."""
 
 
 class Supervisor:
@@ -81,8 +86,8 @@ class Supervisor:
 
     async def _run_worker(self, session: aiohttp.ClientSession) -> int:
         """One life of the worker."""
-        keys = Keys.load(self._settings.data_dir / "endpoint")
         worker_id = f"worker-{secrets.token_hex(6)}"
+        keys = await self._admitted(session, worker_id)
         reading_end, writing_end = os.pipe()  # closes with this process, however it ends: the worker then leaves too
         process = None
         try:
@@ -101,6 +106,17 @@ class Supervisor:
                 _end_group(process.pid)
                 await self._tell(session, "gone", worker_id, keys)
 
+    async def _admitted(self, session: aiohttp.ClientSession, worker_id: str) -> Keys:
+        """The keys, tried out: an SDK worker with a wrong one would only knock for ever."""
+        folder = self._settings.data_dir / "endpoint"
+        try:
+            keys = Keys.load(folder)
+        except FileNotFoundError as error:
+            raise NotAdmitted(f"{folder} holds no keys.json: give the endpoint's own --data-dir") from error
+        if await self._tell(session, "gone", worker_id, keys) == UNAUTHORIZED:
+            raise NotAdmitted(f"the endpoint refuses the key in {folder}: give the endpoint's own --data-dir")
+        return keys
+
     async def _until_exit(
         self, session: aiohttp.ClientSession, process: asyncio.subprocess.Process, worker_id: str, keys: Keys
     ) -> int:
@@ -115,11 +131,15 @@ class Supervisor:
         finally:
             stopping.cancel()
 
-    async def _tell(self, session: aiohttp.ClientSession, what: str, worker_id: str, keys: Keys) -> None:
-        """Best effort: without it the endpoint finds out by itself, only later."""
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-            async with session.post(self._own_route(what, worker_id), headers={"Authorization": keys.worker_key}):
-                pass
+    async def _tell(self, session: aiohttp.ClientSession, what: str, worker_id: str, keys: Keys) -> int | None:
+        """Best effort: without it the endpoint finds out by itself, only later. Returns the status, if any."""
+        try:
+            async with session.post(
+                self._own_route(what, worker_id), headers={"Authorization": keys.worker_key}
+            ) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
 
     def _environment(self, worker_id: str, keys: Keys) -> dict[str, str]:
         home = self._settings.data_dir / "endpoint" / "worker-home"

@@ -66,7 +66,7 @@ def main() -> None:
         asyncio.run(supervise(WorkerSettings(url, Path(data_dir), command, first_pause_s=0.1)))
         return
 
-    def make(report: Report, _process_start_ms: float) -> Handler:
+    def make(report: Report) -> Handler:
         return lambda job: do(job, report)
 
     start(Settings.from_env(os.environ), make)

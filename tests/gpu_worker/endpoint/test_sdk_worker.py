@@ -1,6 +1,7 @@
 """The unmodified SDK worker on the local endpoint: what it does with every kind of outcome, and what kills survive."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gpu_worker.local_endpoint.keys import Keys
 from tests.gpu_worker.endpoint.processes import Site, Supervised, is_running, site, wait_for
 
 
@@ -186,3 +188,20 @@ class TestPlainSdk:
             assert here.ended(job_id)["output"] == [{"number": n} for n in range(3)]
             parts = here.http.get(f"stream/{job_id}").json()["stream"]
             assert parts == [{"output": {"number": n}} for n in range(3)]
+
+
+class TestServe:
+    def serve(self, here: Site, data_dir: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gpu_worker.cli", "serve", "--endpoint", here.url, "--data-dir", str(data_dir)]
+        env = os.environ | {"WORKER_STORAGE_ORIGIN": "http://127.0.0.1:1"}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+
+    def test_a_folder_without_keys_or_with_another_endpoints_is_refused_in_a_sentence(
+        self, here: Site, tmp_path: Path
+    ) -> None:
+        absent = self.serve(here, tmp_path)
+        Keys.load_or_create(tmp_path / "endpoint")
+        foreign = self.serve(here, tmp_path)
+        assert (absent.returncode, foreign.returncode) == (2, 2)
+        assert "holds no keys.json" in absent.stderr.splitlines()[-1]
+        assert "refuses the key" in foreign.stderr.splitlines()[-1]

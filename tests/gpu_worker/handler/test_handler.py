@@ -44,7 +44,7 @@ class TestAvatar:
         assert (storage.objects["avatar.glb"], storage.objects["body.npz"]) == (GLB, NPZ)
 
     async def test_the_manifest_says_what_was_written_and_found(self, storage: Storage) -> None:
-        await handler_at(storage, TinyPipeline(), process_start_ms=2345.678)(storage.job())
+        await handler_at(storage, TinyPipeline(), process_start_ms=lambda: 2345.678)(storage.job())
         manifest = json.loads(storage.objects["manifest.json"])
         assert manifest["files"] == {
             name: {
@@ -70,7 +70,7 @@ class TestAvatar:
         }
 
     async def test_only_the_first_job_of_a_process_is_cold(self, storage: Storage) -> None:
-        handler = handler_at(storage, TinyPipeline(), process_start_ms=1.0)
+        handler = handler_at(storage, TinyPipeline(), process_start_ms=lambda: 1.0)
         await handler(storage.job())
         storage.objects.clear()
         await handler(storage.job())
