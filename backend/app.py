@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from backend.avatars.controller import AvatarController, ConsentController
 from backend.brands.service import BrandKeys
 from backend.core import auth, headers, problems, schema
 from backend.core.clock import Clock, SystemClock
@@ -20,9 +21,13 @@ from backend.core.storage import ObjectStore
 from backend.embed.controller import EmbedController
 from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
+from backend.garments.controller import GarmentController
 from backend.settings import Settings
 from backend.shoppers.controller import ShopperTokenController
+from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
+from backend.tryons.controller import TryonController
+from backend.tryons.service import OpenSessions
 
 MAX_BODY_BYTES = 25_000_000
 """Two photos of 10 MB and their form; the routes that take less say so themselves."""
@@ -31,6 +36,10 @@ FEATURES = (
     HealthController,
     ObjectController,
     ShopperTokenController,
+    ConsentController,
+    GarmentController,
+    AvatarController,
+    TryonController,
     EventController,
     AnalyticsController,
     EmbedController,
@@ -42,6 +51,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     store = store or FolderStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
+    open_sessions = OpenSessions(clock)
     return Litestar(
         FEATURES,
         plugins=[problems.plugin()],
@@ -67,6 +77,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
                 "brand_keys": BrandKeys(database, clock),
                 "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
                 "front_end": FrontEnd(settings.embed_dist_dir),
+                "eraser": Eraser(database, store, clock),
+                "wake": _nothing,
+                "avatar_listeners": (open_sessions.avatar_changed,),
+                "garment_listeners": (open_sessions.garment_changed,),
             }
         ),
     )
@@ -83,3 +97,7 @@ def _closing(database: Database, store: ObjectStore) -> Callable[[Litestar], Abs
             await database.close()
 
     return lifespan
+
+
+async def _nothing() -> None:
+    pass

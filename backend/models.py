@@ -1,10 +1,14 @@
 """Every feature's models, imported for one metadata: migrations and tests read it."""
 
+from backend.avatars import models as avatars
 from backend.brands import models as brands
 from backend.core.db import Base
 from backend.events import models as events
+from backend.garments import models as garments
+from backend.jobs import models as jobs
 from backend.shoppers import models as shoppers
+from backend.tryons import models as tryons
 
-__all__ = ["brands", "events", "metadata", "shoppers"]
+__all__ = ["avatars", "brands", "events", "garments", "jobs", "metadata", "shoppers", "tryons"]
 
 metadata = Base.metadata

@@ -23,14 +23,14 @@ SHOPPER_SECURITY: list[dict[str, list[str]]] = [{SHOPPER_TOKEN: []}]
 EITHER_SECURITY: list[dict[str, list[str]]] = [{BRAND_KEY: []}, {SHOPPER_TOKEN: []}]
 
 
-class BrandContext(msgspec.Struct, frozen=True):
+class BrandContext(msgspec.Struct, frozen=True, tag=True):
     """A brand's own server, by an API key that is live now."""
 
     brand_id: UUID
     key_id: UUID
 
 
-class ShopperContext(msgspec.Struct, frozen=True):
+class ShopperContext(msgspec.Struct, frozen=True, tag=True):
     """One shopper of one brand, by a token that is valid now."""
 
     brand_id: UUID

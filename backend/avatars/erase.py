@@ -1,0 +1,87 @@
+"""An avatar gone: its rows at once, its objects after the commit, with a receipt."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.avatars.models import Avatar
+from backend.avatars.photos import PURPOSE
+from backend.avatars.service import AvatarService
+from backend.core.auth import Principal, ShopperContext
+from backend.core.clock import Clock
+from backend.core.storage import AVATARS, PHOTOS, person_prefix
+from backend.shoppers.errors import ConsentNotFound
+from backend.shoppers.models import Consent, Erasure
+
+LAST_UPLOAD = timedelta(minutes=35)
+"""An upload address signed a moment ago has run out by then."""
+
+
+class AvatarErasure:
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self.session = session
+        self.clock = clock
+        self.avatars = AvatarService(session, clock)
+
+    async def erase(self, principal: Principal, avatar_id: UUID, *, reason: str = "deleted") -> list[Erasure]:
+        """Try-on sessions go with the row; the work is called off and forgotten."""
+        avatar = await self.avatars.get(principal, avatar_id, for_update=True)
+        await self.avatars.jobs.erase(avatar.brand_id, avatar.id)
+        rows = self._order_deletion(avatar, reason)
+        await self.session.execute(delete(Avatar).where(Avatar.brand_id == avatar.brand_id, Avatar.id == avatar.id))
+        await self.avatars.events.record(
+            avatar.brand_id, "data_erased", key=f"avatar:{avatar.id}:erased", metadata={"scope": "avatar"}
+        )
+        await self.session.flush()
+        return rows
+
+    async def withdraw(self, shopper: ShopperContext, consent_id: UUID) -> list[Erasure]:
+        """The consent ends, and the avatar that rests on it with its photo. Twice is once."""
+        consent = await self.session.scalar(
+            select(Consent).where(
+                Consent.brand_id == shopper.brand_id, Consent.user_id == shopper.user_id, Consent.id == consent_id
+            )
+        )
+        if consent is None:
+            raise ConsentNotFound("There is no such consent.")
+        now = self.clock.now()
+        await self.session.execute(
+            update(Consent)
+            .where(Consent.brand_id == consent.brand_id, Consent.id == consent.id, Consent.withdrawn_at.is_(None))
+            .values(withdrawn_at=now, updated_at=now)
+        )
+        await self.avatars.events.record(
+            consent.brand_id,
+            "consent_withdrawn",
+            key=f"consent:{consent.id}:withdrawn",
+            user_id=shopper.user_id,
+            metadata={"version": consent.version, "purpose": PURPOSE},
+        )
+        avatar = await self.avatars.of_user(shopper.brand_id, shopper.user_id)
+        if avatar is None or avatar.id != consent.avatar_id or avatar.consent_id is None:
+            return []
+        return await self.erase(shopper, avatar.id, reason="consent_withdrawn")
+
+    def _order_deletion(self, avatar: Avatar, reason: str) -> list[Erasure]:
+        """Photos by prefix and, should one lie elsewhere, by key; meshes once more after the last upload."""
+        prefix = f"{person_prefix(avatar.brand_id, avatar.user_id)}{avatar.id}/"
+        again_at = self.clock.now() + LAST_UPLOAD
+        request, subject = self.avatars.erasures.request, ("avatar", avatar.id)
+        rows = [
+            request(avatar.brand_id, PHOTOS.name, "prefix", prefix, reason=reason, subject=subject),
+            request(
+                avatar.brand_id, AVATARS.name, "prefix", prefix, reason=reason, subject=subject, repeat_after=again_at
+            ),
+        ]
+        elsewhere = [
+            key for key in (avatar.photo_key, avatar.photo_side_key) if key is not None and not key.startswith(prefix)
+        ]
+        return [
+            *rows,
+            *(
+                request(avatar.brand_id, PHOTOS.name, "object", key, reason=reason, subject=subject)
+                for key in elsewhere
+            ),
+        ]

@@ -1,0 +1,56 @@
+"""What a piece of work and one attempt at it can be, and how long to wait. Pure."""
+
+import random
+from datetime import timedelta
+
+QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = "queued", "running", "succeeded", "failed", "cancelled"
+JOB_STATES = (QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+OPEN_JOBS = (QUEUED, RUNNING)
+TERMINAL = (SUCCEEDED, FAILED, CANCELLED)
+
+SENDING, SUBMITTED, UNKNOWN = "sending", "submitted", "unknown"
+OPEN_ATTEMPTS = (SENDING, SUBMITTED, UNKNOWN)
+NOT_ACCEPTED, REJECTED = "not_accepted", "rejected"
+NO_ARTIFACT, TIMED_OUT, GONE, ABANDONED = "no_artifact", "timed_out", "gone", "abandoned"
+ATTEMPT_STATES = (
+    *OPEN_ATTEMPTS,
+    SUCCEEDED,
+    FAILED,
+    CANCELLED,
+    NOT_ACCEPTED,
+    REJECTED,
+    NO_ARTIFACT,
+    TIMED_OUT,
+    GONE,
+    ABANDONED,
+)
+
+MAX_EXECUTIONS = 3
+"""Attempts of one job that may have run."""
+DEADLINE = timedelta(minutes=20)
+"""From submission; afterwards nobody waits for the answer any more."""
+EXECUTION_TIMEOUT = timedelta(seconds=120)
+QUEUE_TTL = timedelta(seconds=900)
+"""The platform deletes a job that is older, running or not."""
+UNKNOWN_GRACE = timedelta(seconds=20)
+"""For an attempt without an id: time for a webhook to bring it."""
+LEASE = timedelta(seconds=30)
+"""How long a reconciler that died keeps an attempt from the next one."""
+HOOK_LIFE = QUEUE_TTL + timedelta(hours=1)
+
+FIRST_BACKOFF_S, MIN_BACKOFF_S, MAX_BACKOFF_S = 0.5, 0.1, 60.0
+MISCONFIGURED_BACKOFF_S = 30.0
+"""A wrong key or address is not mended in a second, and asking faster helps nobody."""
+
+
+def backoff(tries: int, at_least_s: float = 0.0) -> timedelta:
+    """Full jitter, so that jobs which failed together do not come back together."""
+    ceiling_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(tries, 10))
+    return timedelta(seconds=max(MIN_BACKOFF_S, at_least_s, random.uniform(0, ceiling_s)))  # noqa: S311  no secret
+
+
+def poll_delay(age: timedelta, *, is_local: bool) -> timedelta:
+    """The older an attempt, the rarer we ask; hooks make it due at once anyway."""
+    low_s, high_s = (0.25, 2.0) if is_local else (2.0, 15.0)
+    seconds = min(max(age.total_seconds() / 4, low_s), high_s)
+    return timedelta(seconds=seconds * random.uniform(0.7, 1.3))  # noqa: S311

@@ -1,0 +1,91 @@
+"""What a feature orders: which objects to read, which to write, with which parameters. Pure."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from backend.core.storage import StoredObject
+from gpu_worker.contract import CONTRACT_VERSION, Kind, Manifest
+
+PIPELINE_VERSION = "1"
+"""Part of every cache key: a new pipeline computes anew what was found by an old one."""
+MANIFEST = "manifest.json"
+MANIFEST_MAX_BYTES = 200_000
+JSON = "application/json"
+
+
+class ObjectInput(msgspec.Struct, frozen=True):
+    """An object the worker may read."""
+
+    bucket: str
+    key: str
+    sha256: str
+    size: int
+    media_type: str
+
+
+class ObjectOutput(msgspec.Struct, frozen=True):
+    """An object the worker must write, under the attempt's own folder of `Work.prefix`."""
+
+    media_type: str
+    max_bytes: int
+
+
+class Work(msgspec.Struct, frozen=True):
+    """`prefix` ends in `/`; every attempt gets a folder below it, so two attempts never write to one place."""
+
+    bucket: str
+    prefix: str
+    outputs: dict[str, ObjectOutput]
+    params: dict[str, Any]
+    inputs: dict[str, ObjectInput] = {}
+
+    def folder(self, attempt_id: UUID, secret: str) -> str:
+        return f"{self.prefix}{attempt_id}-{secret}/"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One piece of work for one subject of one brand."""
+
+    brand_id: UUID
+    kind: Kind
+    subject_id: UUID
+    cache_key: str
+    work: Work
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A checked manifest, and where its files lie."""
+
+    attempt_id: UUID
+    manifest: Manifest
+    bucket: str
+    folder: str
+    files: dict[str, StoredObject]
+
+    def key(self, file_name: str) -> str:
+        return self.folder + file_name
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """It will not be done: a refusal the shopper can act on, or a fault after which nothing more is tried."""
+
+    code: str
+    is_retryable: bool
+
+
+Outcome = Done | Ended
+
+
+def cache_key(secret: str, kind: Kind, owner: UUID, inputs: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    """Keyed with the brand's own secret: equal requests meet, and nobody can test a guess about another's.
+
+    inputs : name → sha256 of the bytes as uploaded
+    """
+    content = [kind, CONTRACT_VERSION, PIPELINE_VERSION, str(owner), dict(inputs), dict(params)]
+    message = msgspec.json.encode(content, order="deterministic")
+    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()

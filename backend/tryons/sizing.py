@@ -1,0 +1,259 @@
+"""Body with its uncertainty × size chart → which size, how sure, and how each would sit. Pure, standard library only.
+
+The same input gives the same answer: the posterior is integrated over fixed quasi-random points, not drawn.
+
+Convention: centimetres; body vectors and covariances in the order of `contract.MEASUREMENTS`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import NormalDist
+from typing import Literal
+
+import msgspec
+
+from backend.garments.categories import EXPECTED, GIRTHS, JUDGED, Category, Stretch, WaistAt
+from backend.garments.chart_rules import Measures
+from backend.tryons.bands import Band, band
+from gpu_worker.contract import MEASUREMENTS
+
+POINTS = 512
+SURE = 0.60
+"""From here on one size is named. Proposed, not yet checked against outcomes."""
+SURE_OF_TWO = 0.80
+"""From here on two neighbours are named."""
+
+TIGHT_COST, TIGHT_COST_PER_CM = 4.0, 1.2
+CLOSER_COST, LOOSER_COST = 1.3, 0.8
+"""Too close costs more than too loose; guess."""
+
+TAPE_SD_CM = {"waist": 2.0}
+TAPE_SD_OTHERS_CM = 1.5
+"""What a shopper's own tape would bring, for saying which one to take."""
+TAPE_OUTCOMES = 7
+"""Equally likely readings over which the gain of a tape is averaged."""
+
+Verdict = Literal["too_tight", "snug", "regular", "loose", "too_loose"]
+Decision = Literal["one", "between", "unsure", "none_fits"]
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What is known of a body: 13 means and their 13 × 13 covariance."""
+
+    mean: Sequence[float]
+    covariance: Sequence[Sequence[float]]
+
+
+class Wear(msgspec.Struct, frozen=True):
+    """What is known of a garment. `girths_cm`: size → girth → cm, sizes from small to large."""
+
+    category: Category
+    stretch: Stretch
+    measures: Measures
+    waist_at: WaistAt
+    girths_cm: Mapping[str, Mapping[str, float]]
+
+    @property
+    def judged(self) -> list[str]:
+        """The girths that speak about fit and that every size gives."""
+        rows = list(self.girths_cm.values())
+        return [girth for girth in JUDGED[self.category] if rows and all(girth in row for row in rows)]
+
+
+class RegionFit(msgspec.Struct, frozen=True):
+    region: str
+    ease_cm: float | None
+    """Chart less body; null where the caller may not read the body's measures."""
+    sd: float | None
+    verdict: Verdict
+
+
+class SizeFit(msgspec.Struct, frozen=True):
+    size: str
+    probability: float
+    regions: list[RegionFit]
+
+
+class FitResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer about one garment. `notes` are codes (`region_missing:hip`), `sentences` all of it in English."""
+
+    decision: Decision
+    recommended_size: str | None
+    between: list[str] | None
+    confidence: float
+    sizes: list[SizeFit]
+    measure_next: str | None
+    """The measurement that would help most, by its wire name; only while `decision` is `unsure`."""
+    notes: list[str]
+    sentences: list[str]
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The numbers behind a result, before they are rounded and put into words."""
+
+    decision: Decision
+    named: tuple[str, ...]
+    """The size or the two that are recommended."""
+    confidence: float
+    sizes: list[SizeFit]
+    measure_next: str | None
+
+
+def judge(body: Body, wear: Wear) -> Judgement:
+    girths = wear.judged
+    bands = [band(wear.category, wear.stretch, wear.measures, girth) for girth in girths]
+    rows = [body_row(girth, wear.waist_at) for girth in girths]
+    points = _bodies(body, rows)
+    charts = [[row[girth] for girth in girths] for row in wear.girths_cm.values()]
+    winners = [_cheapest(charts, point, bands) for point in points]
+    shares = [winners.count(index) / len(winners) for index in range(len(charts))]
+    sizes = [
+        SizeFit(size, round(share, 3), _regions(chart, girths, bands, body, rows))
+        for size, share, chart in zip(wear.girths_cm, shares, charts, strict=True)
+    ]
+    decision, chosen, confidence = _decide(shares, sizes)
+    best = _most_telling(girths, points, winners) if decision == "unsure" else None
+    return Judgement(
+        decision=decision,
+        named=tuple(sizes[index].size for index in chosen),
+        confidence=round(confidence, 3),
+        sizes=sizes,
+        measure_next=None if best is None else MEASUREMENTS[body_row(best, wear.waist_at)],
+    )
+
+
+def missing_girths(wear: Wear) -> list[str]:
+    """What a chart of this category should hold and does not."""
+    return [girth for girth in EXPECTED[wear.category] if girth not in wear.judged]
+
+
+def body_row(girth: str, waist_at: WaistAt) -> int:
+    """Where a chart's girth stands among the measurements of a body."""
+    name = "waist_natural" if girth == "waist" and waist_at == "natural" else girth
+    return MEASUREMENTS.index(f"{name}_cm")
+
+
+def verdict(ease_cm: float, limits: Band) -> Verdict:
+    if ease_cm < limits.tight:
+        return "too_tight"
+    if ease_cm < limits.snug_to:
+        return "snug"
+    if ease_cm < limits.regular_to:
+        return "regular"
+    return "loose" if ease_cm < limits.loose_to else "too_loose"
+
+
+def cost(ease_cm: float, limits: Band) -> float:
+    """0 in the middle of regular, about 1 at its edges, from 4 upwards where it is too tight."""
+    if ease_cm < limits.tight:
+        return TIGHT_COST + TIGHT_COST_PER_CM * (limits.tight - ease_cm)
+    off = ease_cm - limits.centre
+    return (LOOSER_COST * off if off > 0 else -CLOSER_COST * off) / limits.half_width
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+def _decide(shares: list[float], sizes: list[SizeFit]) -> tuple[Decision, list[int], float]:
+    """The decision, the places of the sizes it names, and the probability of what it names."""
+    top = max(range(len(shares)), key=shares.__getitem__)
+    if all(_does_not_fit(size) for size in sizes):
+        return "none_fits", [], shares[top]
+    if shares[top] >= SURE:
+        return "one", [top], shares[top]
+    pairs = [(shares[left] + shares[left + 1], left) for left in range(len(shares) - 1)]
+    both, left = max(pairs, default=(0.0, 0), key=lambda pair: pair[0])
+    if both >= SURE_OF_TWO:
+        return "between", [left, left + 1], both
+    return "unsure", [], shares[top]
+
+
+def _does_not_fit(size: SizeFit) -> bool:
+    return any(region.verdict in {"too_tight", "too_loose"} for region in size.regions)
+
+
+def _regions(chart: list[float], girths: list[str], bands: list[Band], body: Body, rows: list[int]) -> list[RegionFit]:
+    fits = []
+    for value, girth, limits, row in zip(chart, girths, bands, rows, strict=True):
+        ease = value - body.mean[row]
+        sd = math.sqrt(body.covariance[row][row])
+        fits.append(RegionFit(girth, round(ease, 1), round(sd, 1), verdict(ease, limits)))
+    return fits
+
+
+def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], bands: list[Band]) -> int:
+    """The place of the size that costs this body least; the smaller of two equals."""
+    best, best_cost = 0, math.inf
+    for index, chart in enumerate(charts):
+        total = 0.0
+        for value, girth, limits in zip(chart, girths_cm, bands, strict=True):
+            total += cost(value - girth, limits)
+        if total < best_cost:
+            best, best_cost = index, total
+    return best
+
+
+def _most_telling(girths: list[str], points: list[list[float]], winners: list[int]) -> str:
+    """The girth whose tape value would, on average, leave the least entropy between the sizes."""
+    return min(girths, key=lambda girth: _entropy_after_tape(girths.index(girth), girth, points, winners))
+
+
+def _entropy_after_tape(column: int, girth: str, points: list[list[float]], winners: list[int]) -> float:
+    sd = TAPE_SD_CM.get(girth, TAPE_SD_OTHERS_CM)
+    ordered = sorted(point[column] for point in points)
+    readings = [ordered[(2 * k + 1) * len(ordered) // (2 * TAPE_OUTCOMES)] for k in range(TAPE_OUTCOMES)]
+    total = 0.0
+    for reading in readings:
+        weights: dict[int, float] = {}
+        for point, winner in zip(points, winners, strict=True):
+            weights[winner] = weights.get(winner, 0.0) + math.exp(-0.5 * ((point[column] - reading) / sd) ** 2)
+        whole = sum(weights.values())
+        total -= sum(weight / whole * math.log(weight / whole) for weight in weights.values() if weight > 0)
+    return total / TAPE_OUTCOMES
+
+
+# --- integrating -----------------------------------------------------------------------------------------------------
+
+
+def _bodies(body: Body, rows: list[int]) -> list[list[float]]:
+    """`POINTS` bodies that stand for the posterior of the judged girths: mean + L·z over fixed normal points."""
+    lower = _cholesky([[body.covariance[i][j] for j in rows] for i in rows])
+    means = [body.mean[row] for row in rows]
+    return [
+        [mean + sum(c * z for c, z in zip(line, point, strict=False)) for mean, line in zip(means, lower, strict=True)]
+        for point in normal_points(len(rows))
+    ]
+
+
+@cache
+def normal_points(dimensions: int) -> list[tuple[float, ...]]:
+    """A rank-1 lattice (Kronecker sequence of the generalised golden ratio) mapped to the normal distribution.
+
+    Points come in pairs z, -z, so that the mean of every linear function is exact.
+    """
+    ratio = 2.0
+    for _ in range(64):
+        ratio = (1 + ratio) ** (1 / (dimensions + 1))
+    inverse = NormalDist().inv_cdf
+    half = [
+        tuple(inverse((0.5 + (k + 1) * ratio ** -(axis + 1)) % 1) for axis in range(dimensions))
+        for k in range(POINTS // 2)
+    ]
+    return [point for z in half for point in (z, tuple(-x for x in z))]
+
+
+def _cholesky(matrix: list[list[float]]) -> list[list[float]]:
+    """Lower factor, row i with i + 1 entries. A pivot that rounding made non-positive counts as zero."""
+    lower: list[list[float]] = []
+    for i, row in enumerate(matrix):
+        line: list[float] = []
+        for j in range(i):
+            rest = row[j] - sum(a * b for a, b in zip(line, lower[j], strict=False))
+            line.append(rest / lower[j][j] if lower[j][j] > 0 else 0.0)
+        line.append(math.sqrt(max(0.0, row[i] - sum(a * a for a in line))))
+        lower.append(line)
+    return lower
+
+
+assert set(GIRTHS) <= {name.removesuffix("_cm") for name in MEASUREMENTS}  # noqa: S101  both lists are constants
