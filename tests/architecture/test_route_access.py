@@ -18,7 +18,7 @@ from litestar import Litestar
 
 from backend.core.auth import BRAND_KEY, SHOPPER_TOKEN
 from backend.openapi import render_document
-from tests.factories import ORIGIN, Given, GivenBrand, GivenShopper
+from tests.factories import CHART, ORIGIN, Given, GivenBrand, GivenShopper, photo
 from tests.fakes import HandClock
 
 PUBLIC = {
@@ -46,10 +46,32 @@ class Owner(msgspec.Struct, frozen=True):
     shopper: GivenShopper
 
 
-MakeId = Callable[[Given, Owner], Awaitable[UUID]]
+MakeId = Callable[[Given, Owner], Awaitable[str]]
 MakeBody = Callable[[Given, Owner], Awaitable[dict[str, Any]]]
 
-IDS: dict[str, MakeId] = {}
+
+async def an_avatar(given: Given, owner: Owner) -> str:
+    return str((await given.avatar(owner.shopper))["id"])
+
+
+async def a_consent(given: Given, owner: Owner) -> str:
+    return str((await given.avatar_with_photo(owner.shopper))["consent_id"])
+
+
+async def a_garment(given: Given, owner: Owner) -> str:
+    return str((await given.garment(owner.brand))["id"])
+
+
+async def a_session(given: Given, owner: Owner) -> str:
+    return str((await given.session(owner.brand, owner.shopper))["id"])
+
+
+IDS: dict[str, MakeId] = {
+    "avatar_id": an_avatar,
+    "consent_id": a_consent,
+    "garment_id": a_garment,
+    "session_id": a_session,
+}
 """For each path parameter that names a row: how to make one that belongs to an owner."""
 
 WORDS = {"size": "M", "name": "index.js"}
@@ -64,14 +86,47 @@ async def an_event_body(_: Given, __: Owner) -> dict[str, Any]:
     return {"json": {"events": []}}
 
 
+async def a_garment_body(_: Given, __: Owner) -> dict[str, Any]:
+    return {"json": {"name": "Tee", "category": "t-shirt", "size_chart": CHART}}
+
+
+async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
+    return {"json": {"name": "Shirt"}}
+
+
+async def an_avatar_form(_: Given, __: Owner) -> dict[str, Any]:
+    return {"data": {"height_cm": "178"}}
+
+
+async def a_photo_form(_: Given, __: Owner) -> dict[str, Any]:
+    return {"data": {"consent_version": "1"}, "files": {"photo": ("me.jpg", photo(), "image/jpeg")}}
+
+
+async def a_session_body(given: Given, owner: Owner) -> dict[str, Any]:
+    return {"json": {"avatar_id": await an_avatar(given, owner), "garment_id": await a_garment(given, owner)}}
+
+
+async def a_size(_: Given, __: Owner) -> dict[str, Any]:
+    return {"json": {"selected_size": "M"}}
+
+
 BODIES: dict[str, MakeBody] = {
     "create_shopper_token": a_shopper_token_body,
     "add_events": an_event_body,
+    "create_garment": a_garment_body,
+    "change_garment": a_garment_change,
+    "create_avatar": an_avatar_form,
+    "add_avatar_photo": a_photo_form,
+    "create_tryon_session": a_session_body,
+    "change_tryon_session": a_size,
 }
 """For each operation with a body: arguments of the request that its rightful caller gets through with."""
 
-BODY_ROWS: set[str] = set()
-"""Operations whose body names rows of its owner: another caller must not find them there either."""
+BODY_ROWS = {"create_tryon_session"}
+"""Operations whose body names rows of its owner: another caller must not find them there either.
+
+An event's session is judged by itself, in the answer; `tests/backend/events` has that.
+"""
 
 
 class Operation(msgspec.Struct, frozen=True):
