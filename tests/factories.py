@@ -1,10 +1,14 @@
 """Rows and credentials for tests, made the way the product makes them. Reads as data: `await given.brand()`."""
 
 from datetime import timedelta
+from io import BytesIO
+from typing import Any
 from uuid import UUID
 
+import httpx
 import msgspec
 from litestar import Litestar
+from PIL import Image
 
 from backend.brands.models import Brand
 from backend.brands.service import BrandService, NewKey
@@ -39,8 +43,26 @@ class GivenShopper(msgspec.Struct, frozen=True):
         return {"Authorization": f"Bearer {self.token}"}
 
 
+CHART = {
+    "unit": "cm",
+    "measures": "garment",
+    "sizes": {
+        "S": {"chest": 96, "waist": 94, "hip": 98, "length": 68},
+        "M": {"chest": 102, "waist": 100, "hip": 104, "length": 70},
+        "L": {"chest": 108, "waist": 106, "hip": 110, "length": 72},
+    },
+}
+
+
+def photo(width_px: int = 600, height_px: int = 800) -> bytes:
+    """A JPEG of nobody."""
+    file = BytesIO()
+    Image.new("RGB", (width_px, height_px), (180, 180, 180)).save(file, "JPEG")
+    return file.getvalue()
+
+
 class Given:
-    """Bound to one app; everything goes through its services and its database."""
+    """Bound to one app; everything goes through its services, its database or its public API."""
 
     def __init__(self, app: Litestar) -> None:
         self.app = app
@@ -60,6 +82,33 @@ class Given:
             service = ShopperService(session, self.clock, self.settings.token_signing_key)
             shopper: Shopper = await service.for_brand(brand.id, user_ref)
         return GivenShopper(shopper.id, brand.id, self.token(brand.id, shopper.id))
+
+    async def garment(self, brand: GivenBrand, **changes: Any) -> dict[str, Any]:
+        body = {"name": "Tee", "category": "t-shirt", "size_chart": CHART} | changes
+        return await self._post("/v1/garments", brand, json=body)
+
+    async def avatar(self, by: GivenBrand | GivenShopper, **facts: Any) -> dict[str, Any]:
+        """From answers alone; `pending`, with measurements."""
+        return await self._post("/v1/avatars", by, data={"height_cm": "178"} | facts)
+
+    async def avatar_with_photo(self, by: GivenBrand | GivenShopper, **facts: Any) -> dict[str, Any]:
+        """Agreed to, and so with a consent."""
+        data = {"height_cm": "178", "consent_version": "1"} | facts
+        return await self._post("/v1/avatars", by, data=data, files={"photo": ("me.jpg", photo(), "image/jpeg")})
+
+    async def session(self, brand: GivenBrand, by: GivenBrand | GivenShopper, **changes: Any) -> dict[str, Any]:
+        """Of a new avatar in a new garment."""
+        avatar, garment = await self.avatar(by), await self.garment(brand)
+        body = {"avatar_id": avatar["id"], "garment_id": garment["id"]} | changes
+        return await self._post("/v1/tryon-sessions", by, json=body)
+
+    async def _post(self, path: str, by: GivenBrand | GivenShopper, **body: Any) -> dict[str, Any]:
+        transport = httpx.ASGITransport(app=self.app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url=self.settings.public_base_url) as http:
+            answer = await http.post(path, headers=by.headers, **body)
+        assert answer.is_success, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
 
     async def key(self, brand: GivenBrand, days: int = 365) -> NewKey:
         """A further API key."""
