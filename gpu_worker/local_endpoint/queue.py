@@ -220,9 +220,11 @@ class Queue:
 
     def gone(self, endpoint: str, worker_id: str) -> None:
         """Its supervisor saw this worker die: nothing needs to be waited for."""
-        worker = self._workers.pop((endpoint, worker_id), None)
+        worker = self._workers.get((endpoint, worker_id))
         if worker is None:
             return
+        self.drain(endpoint, worker_id)  # its polls may still look open for a moment
+        del self._workers[endpoint, worker_id]
         for job_id in list(worker.running):
             self._lose(worker, job_id, "has died")
         self._match(endpoint)

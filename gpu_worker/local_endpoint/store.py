@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_queued ON jobs (endpoint, seq) WHERE status = 'IN_QUEUE';
 CREATE INDEX IF NOT EXISTS jobs_open ON jobs (expires_at) WHERE finished_at IS NULL;
-CREATE INDEX IF NOT EXISTS jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (is_sync, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS jobs_counted ON jobs (endpoint, status, deliveries);
 CREATE INDEX IF NOT EXISTS jobs_webhook ON jobs (webhook_due_at) WHERE webhook_due_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS stream_parts (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -195,11 +196,10 @@ class Store:
 
     def delete_retained(self, before: float, before_sync: float) -> None:
         """Remove final jobs finished before these times, unless a webhook is still to be sent."""
-        self._db.execute(
-            "DELETE FROM jobs WHERE finished_at IS NOT NULL AND webhook_due_at IS NULL"
-            " AND finished_at <= CASE WHEN is_sync THEN ? ELSE ? END",
-            (before_sync, before),
-        )
+        for is_sync, limit in ((False, before), (True, before_sync)):
+            self._db.execute(
+                "DELETE FROM jobs WHERE is_sync = ? AND finished_at <= ? AND webhook_due_at IS NULL", (is_sync, limit)
+            )
 
     def counts(self, endpoint: str) -> tuple[dict[str, int], int]:
         """Jobs by status, and how often one was handed over again."""
