@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from backend.demo import preflight
 from backend.demo.sample import DemoBrand, ensure_brand, ensure_garments
 from backend.demo.supervisor import Service, ServiceFailed, Supervisor
 from backend.migrate import migrate
-from backend.settings import Settings
+from backend.settings import DevelopmentModeWarning, Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOREFRONT_SCRIPT = REPOSITORY / "shopify_extension" / "dev" / "storefront.mjs"
@@ -68,7 +69,7 @@ async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path) -> No
         await supervisor.start(_endpoint(http, endpoint_origin, backend_origin, data_dir))
         _step(2, "Local endpoint", endpoint_origin)
         environment = backend_environment(data_dir, backend_origin, endpoint_origin)
-        settings = Settings.from_env(environment)
+        settings = _embedded_settings(environment)
         await asyncio.to_thread(migrate, settings)
         brand = await ensure_brand(settings, data_dir, f"http://127.0.0.1:{ports.storefront}")
         _step(3, "Database", settings.database_url)
@@ -83,12 +84,23 @@ async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path) -> No
         _step(6, "Sample storefront", f"{count} garments")
 
 
+def _embedded_settings(environment: dict[str, str]) -> Settings:
+    """Settings of the embedded default; what it made up for itself is said in plain lines."""
+    with warnings.catch_warnings(record=True) as stand_ins:
+        warnings.simplefilter("always", DevelopmentModeWarning)
+        settings = Settings.from_env(environment)
+    for stand_in in stand_ins:
+        print(f"      {stand_in.message}", flush=True)
+    return settings
+
+
 def backend_environment(data_dir: Path, backend_origin: str, endpoint_origin: str) -> dict[str, str]:
     """What the backend needs to reach the local endpoint; all else has embedded defaults."""
     return {
         "DATA_DIR": str(data_dir),
         "PUBLIC_BASE_URL": backend_origin,
         "RUNPOD_ENDPOINT_BASE_URL": f"{endpoint_origin}/v2",
+        "EMBED_DIST_DIR": str(EMBED_PAGE.parent),
         "RUNPOD_ENDPOINT_ID": "local",
         "RUNPOD_API_KEY": _endpoint_keys(data_dir)["client_key"],
     }
