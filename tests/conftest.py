@@ -14,13 +14,11 @@ import pytest
 from alembic import command
 from litestar import Litestar
 from pytest_socket import socket_allow_hosts
-from sqlalchemy import create_engine
 
 from backend.app import create_app
 from backend.core import logging
 from backend.core.clock import Clock
 from backend.migrate import alembic_config
-from backend.models import metadata
 from backend.settings import Settings
 from tests.factories import Given
 from tests.fakes import HandClock
@@ -37,9 +35,6 @@ def pytest_runtest_setup() -> None:
 
 def migrate(url: str) -> None:
     command.upgrade(alembic_config(url), "head")
-    engine = create_engine(url.replace("+aiosqlite", ""))
-    metadata.create_all(engine)
-    engine.dispose()
 
 
 @pytest.fixture(scope="session")
