@@ -12,7 +12,7 @@ from pathlib import Path
 MIN_NODE = (20, 19)
 
 
-class PreflightFailed(Exception):  # noqa: N818 – said to the person at the terminal, not a fault
+class PreflightFailed(Exception):
     """The demo cannot run here; the text says what to change."""
 
 

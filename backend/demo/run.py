@@ -37,6 +37,7 @@ class Ports:
 
 def run_demo(port: int, data_dir: Path) -> int:
     """Run until Ctrl-C; 0 after a clean stop, 2 when this machine lacks something."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return asyncio.run(_demo(port, data_dir.resolve()))
     except (preflight.PreflightFailed, ServiceFailed) as failure:
@@ -47,7 +48,6 @@ def run_demo(port: int, data_dir: Path) -> int:
 async def _demo(port: int, data_dir: Path) -> int:
     _step(1, "Checking this machine", preflight.check_python(), preflight.check_node(), preflight.check_platform())
     preflight.check_front_end(EMBED_PAGE)
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     ports = Ports.choose(port)
     stopped = _stop_signal()
     supervisor = Supervisor(data_dir / "logs", lambda line: print(line, flush=True))

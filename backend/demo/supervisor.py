@@ -20,7 +20,7 @@ STEADY_AFTER_S = 30.0
 PR_SET_PDEATHSIG = 1
 
 
-class ServiceFailed(Exception):  # noqa: N818 – said to the person at the terminal, not a fault
+class ServiceFailed(Exception):
     """A service did not become ready; the text holds the end of its log."""
 
 
