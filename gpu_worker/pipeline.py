@@ -75,24 +75,22 @@ class Pipeline:
             estimate = self._estimate(facts, front, side)
         on_stage(Stage.BUILDING)
         with _timed(timings_ms, "solve"):
-            solution = self._solve(estimate, facts)
+            solution = self.solve(estimate, facts)
         with _timed(timings_ms, "glb"):
             glb = encode_avatar(self.body, solution.vertices, compress=True)
             body_npz = encode_body_npz(self.body, solution.parameters, solution.vertices, solution.measurements)
         return AvatarFiles(_result(estimate, side_flags), glb, body_npz, timings_ms)
 
     def _estimate(self, facts: Facts, front: DecodedPhoto | None, side: DecodedPhoto | None) -> Estimate:
-        """All evidence in one; a tape is independent of the rest and comes last, so that it is counted once."""
+        """All evidence in one."""
         if front is None:
             return questionnaire.estimate(facts)
         if self._silhouette is None:
             answered = questionnaire.estimate(facts)
             return replace(answered, flags=(*answered.flags, "silhouette_unavailable"))
-        untaped = replace(facts, tape_cm={})
-        seen = self._silhouette.estimate(front, untaped, side)
-        return questionnaire.with_tape(fuse(questionnaire.estimate(untaped), seen), facts.tape_cm)
+        return combine(facts, self._silhouette.estimate(front, facts, side))
 
-    def _solve(self, estimate: Estimate, facts: Facts) -> Solution:
+    def solve(self, estimate: Estimate, facts: Facts) -> Solution:
         """The body that meets the estimate; a photo that fits no body is refused."""
         mean = dict(zip(MEASUREMENTS, estimate.mean, strict=True))
         sd = dict(zip(MEASUREMENTS, _sd(estimate), strict=True))
@@ -100,6 +98,12 @@ class Pipeline:
         if "photo" in estimate.evidence and solution.cost > MAX_PHOTO_COST:
             raise PhotoRefused("photo_pose")
         return solution
+
+
+def combine(facts: Facts, seen: Estimate) -> Estimate:
+    """Facts and what was seen in a photo; a tape is independent of the rest and comes last, so that it counts once."""
+    answered = questionnaire.estimate(replace(facts, tape_cm={}))
+    return questionnaire.with_tape(fuse(answered, seen), facts.tape_cm)
 
 
 def _decode_side(data: bytes | None) -> tuple[DecodedPhoto | None, list[str]]:

@@ -55,17 +55,17 @@ MIN_TOUCH = 0.02
 MIN_SECOND_AREA = 0.15
 """Of a second person, as a share of the first."""
 MIN_SECOND_VISIBILITY = 0.6
-MIN_SHOULDER_WIDTH = 0.32
-"""Facing the camera shows .55 to .9; turned by 60°, .35."""
-MAX_TURN = 50.0
+MIN_SHOULDER_WIDTH = 0.42
+"""Facing the camera shows .55 to .9; turned by 45°, .5; by 60°, .4."""
+MAX_TURN = 35.0
 """Degrees, by MediaPipe's own depth of the shoulders."""
 MIN_KNEE_ANGLE = 115.0
 """Degrees in MediaPipe's own space; standing shows 140 to 180, sitting 70 to 110."""
 MIN_THIGH = 0.45
 """Height of the thigh as a share of the lower leg's; sitting foreshortens it."""
-MAX_ANKLES_CROSSED = 0.08
+MAX_ANKLES_CROSSED = 0.02
 MAX_WRIST_ABOVE_SHOULDER = 0.3
-WRIST_INSIDE = 0.6
+WRIST_INSIDE = 0.7
 """A wrist nearer to the middle line than this share of the half shoulder width lies across the body."""
 
 
@@ -178,7 +178,17 @@ def read_person(detector: PoseDetector, rgb: Pixels) -> tuple[Detection, Silhoue
     silhouette = None if detection is None else cut_out(detection.mask_probability)
     if detection is None or silhouette is None or not _is_person(detection, silhouette):
         raise PhotoRefused("photo_no_person")
-    if silhouette.second_area > MIN_SECOND_AREA or _is_second_person(detector, rgb, silhouette):
+    if _is_second_person(detector, rgb, silhouette):
+        raise PhotoRefused("photo_several_people")
+    check(detection, silhouette)
+    return detection, silhouette
+
+
+def check(detection: Detection, silhouette: Silhouette) -> None:
+    """Refuse what can be seen from landmarks and mask alone; raises `PhotoRefused`."""
+    if not _is_person(detection, silhouette):
+        raise PhotoRefused("photo_no_person")
+    if silhouette.second_area > MIN_SECOND_AREA:
         raise PhotoRefused("photo_several_people")
     if _is_cropped(detection, silhouette):
         raise PhotoRefused("photo_cropped")
@@ -186,7 +196,6 @@ def read_person(detector: PoseDetector, rgb: Pixels) -> tuple[Detection, Silhoue
         raise PhotoRefused("photo_too_small")
     if not (_is_facing(detection) and _is_standing(detection) and _are_limbs_clear(detection)):
         raise PhotoRefused("photo_pose")
-    return detection, silhouette
 
 
 def is_side_view(detection: Detection | None) -> bool:

@@ -1,7 +1,7 @@
 """One front photo and the stated facts → thirteen measurements with the covariance of their error.
 
-A ridge regression with a Gaussian-process correction on silhouette features, the facts, and what the questionnaire
-makes of the facts; so it holds all that the questionnaire knows. One regressor for each set of answers.
+A ridge regression corrected by small networks, on silhouette features, the facts, and what the questionnaire makes of
+the facts; so it holds all that the questionnaire knows. One regressor for each set of answers.
 
 Fitted by `gpu_worker.training.fit_silhouette` on synthetic people in simulated clothes, seen through the real
 MediaPipe. What it does on photographs of people with tape-measured truth is unknown.
@@ -12,22 +12,28 @@ A side photo is not used yet: no clothed side views were trained.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_worker.body.arrays import Floats
 from gpu_worker.estimators import questionnaire
 from gpu_worker.estimators.questionnaire import MEASUREMENTS, Estimate, Facts
 from gpu_worker.estimators.silhouette_features import measure, scaled
 from gpu_worker.photo import DecodedPhoto
-from gpu_worker.pose import PoseDetector, is_side_view, read_person
+from gpu_worker.pose import Detection, PoseDetector, Silhouette, is_side_view, read_person
+
+T = TypeVar("T", np.float32, np.float64)
 
 MODEL_FILE = Path(__file__).with_name("silhouette_v1.npz")
 ESTIMATOR = "silhouette_v1"
 
 WAIST = MEASUREMENTS.index("waist_cm")
 HEIGHT = MEASUREMENTS.index("height_cm")
+
+AREA_FEATURE = 43
+"""Row of the silhouette's area among the features."""
 
 INPUT_LIMIT = 4.0
 """Standardised inputs are clipped here: nothing further out was trained."""
@@ -40,25 +46,53 @@ LOOSE_CLOTHING_SD_FACTOR = 1.25
 
 
 @dataclass(frozen=True, eq=False)
-class Regressor:
-    """The fitted numbers for one set of answers; d inputs, m inducing people.
+class Layers:
+    """One network, or several with a leading axis: weights with the constants in the last row.
 
-    centre, scale     : (d,) of the inputs
-    linear            : (d + 1, 13) ridge coefficients, the constant last
-    people, weights   : (m, d) standardised inputs and (m, 13) of the Gaussian process; length_scale in its unit
-    log_sd            : (4, 13) of `spread_terms`
-    girth             : (2,) centre and scale of predicted waist over height
-    correlation       : (13, 13) of errors
-    width_line        : (k + 1,) expected log silhouette area from the leading inputs; width_sd about it
-    loose_from        : standardised width from which clothes are called loose
+    first : (d + 1, w), second : (w + 1, w), last : (w + 1, 13)
+    """
+
+    first: Floats
+    second: Floats
+    last: Floats
+
+    def __call__(self, z: Floats) -> Floats:
+        """(..., n, 13) from standardised inputs (n, d)."""
+        hidden = _swish(with_constant(z) @ self.first)
+        output: Floats = with_constant(_swish(with_constant(hidden) @ self.second)) @ self.last
+        return output
+
+
+def with_constant(rows: NDArray[T]) -> NDArray[T]:
+    """A column of ones after the last."""
+    return np.concatenate([rows, np.ones((*rows.shape[:-1], 1), rows.dtype)], axis=-1)
+
+
+def _swish(x: Floats) -> Floats:
+    activated: Floats = x / (1 + np.exp(-x))
+    return activated
+
+
+@dataclass(frozen=True, eq=False)
+class Regressor:
+    """The fitted numbers for one set of answers; d inputs.
+
+    centre, scale       : (d,) of the inputs
+    linear              : (d + 1, 13) ridge coefficients, the constant last
+    first, second, last : (k, …) the layers of k networks, whose mean is added
+    log_sd              : (4, 13) of `spread_terms`
+    girth               : (2,) centre and scale of predicted waist over height
+    correlation         : (13, 13) of errors
+    width_line          : (k + 1,) expected log silhouette area from the leading inputs; width_sd about it
+    loose_from          : standardised width from which clothes are called loose
     """
 
     centre: Floats
     scale: Floats
     linear: Floats
-    people: Floats
-    weights: Floats
-    length_scale: float
+    first: Floats
+    second: Floats
+    last: Floats
     log_sd: Floats
     girth: Floats
     correlation: Floats
@@ -69,9 +103,8 @@ class Regressor:
     def mean(self, inputs: Floats) -> Floats:
         """(n, 13) measurements of (n, d) inputs."""
         z = self.standardised(inputs)
-        distance = (z**2).sum(axis=1)[:, None] + (self.people**2).sum(axis=1) - 2 * z @ self.people.T
-        kernel = np.exp(-np.maximum(distance, 0) / (2 * self.length_scale**2 * z.shape[1]))
-        mean: Floats = np.column_stack([z, np.ones(len(z))]) @ self.linear + kernel @ self.weights
+        corrections = Layers(self.first, self.second, self.last)(z)
+        mean: Floats = with_constant(z) @ self.linear + corrections.mean(axis=0)
         return mean
 
     def standardised(self, inputs: Floats) -> Floats:
@@ -105,7 +138,7 @@ def inputs_of(facts: Facts, answered: Estimate, features: Floats) -> Floats:
     """(d,) what the regressor sees: answers first (see `Regressor.width_line`), then the questionnaire, then the photo.
 
     answered : the questionnaire's estimate from the same facts without tape
-    features : (53,) for a stature of 1 cm
+    features : (78,) for a stature of 1 cm
     """
     known = [facts.height_cm]
     if facts.weight_kg is not None:
@@ -137,7 +170,7 @@ class SilhouetteModel:
         return cls({variant: Regressor(**values) for variant, values in fields.items()})
 
     def predict(self, facts: Facts, features: Floats) -> Estimate:
-        """Measurements from (53,) features of a front photo, for a stature of 1 cm; tape values are not used."""
+        """Measurements from (78,) features of a front photo, for a stature of 1 cm; tape values are not used."""
         answered = questionnaire.estimate(Facts(facts.height_cm, facts.weight_kg, facts.age, facts.sex))
         regressor = self.regressors[variant_name(facts)]
         inputs = inputs_of(facts, answered, features)[None]
@@ -163,10 +196,6 @@ class SilhouetteModel:
         )
 
 
-AREA_FEATURE = 43
-"""Row of the silhouette's area among the features."""
-
-
 class SilhouetteEstimator:
     """Photo → estimate; one for each process and thread."""
 
@@ -180,7 +209,17 @@ class SilhouetteEstimator:
 
     def estimate(self, photo: DecodedPhoto, facts: Facts, side: DecodedPhoto | None = None) -> Estimate:
         """Raises `PhotoRefused` for a front photo that cannot be used, `FactRefused` for a fact."""
-        detection, silhouette = read_person(self._detector, photo.rgb)
+        detection, silhouette = self.find(photo)
+        return self.measure(detection, silhouette, facts, side)
+
+    def find(self, photo: DecodedPhoto) -> tuple[Detection, Silhouette]:
+        """The one person of a front photo; raises `PhotoRefused`."""
+        return read_person(self._detector, photo.rgb)
+
+    def measure(
+        self, detection: Detection, silhouette: Silhouette, facts: Facts, side: DecodedPhoto | None = None
+    ) -> Estimate:
+        """The same for a person already found."""
         estimate = self._model.predict(facts, measure(detection, silhouette))
         if side is None:
             return estimate

@@ -1,4 +1,4 @@
-"""Landmarks and mask of one standing person → 53 numbers about the silhouette.
+"""Landmarks and mask of one standing person → 78 numbers about the silhouette.
 
 Convention: pixels have x to the right and y down. Features are in centimetres for a stature of 1 cm; `scaled` brings
 them to a person: lengths grow with stature, areas with its square, ratios not at all.
@@ -35,14 +35,25 @@ ARM_ERASED_FROM = 0.45
 CROTCH_STRIP = 0.25
 """Half width of the strip between the legs in which background shows the crotch, as a share of the knees' distance."""
 
+NECK_LEVELS = np.linspace(0.12, 0.55, 6)
+"""0 at the line of the shoulders, 1 at the crown."""
+UPPER_ARM_LEVELS = np.array([0.3, 0.5, 0.7, 0.9])
+FOREARM_LEVELS = np.array([0.2, 0.4, 0.6, 0.8, 1.0])
+OUTER_LEVELS = np.linspace(0.0, 0.4, 5)
+"""Where the whole mask is read, arms and all; as TORSO_LEVELS."""
+
+NECK_REACH, ARM_REACH = 0.45, 0.3
+"""How far to both sides a neck's or arm's edge is looked for, as a share of the distance shoulders to hips."""
+REACH_STEPS = 64
+
 LENGTH, AREA, RATIO = 1, 2, 0
-POWERS = np.array([LENGTH] * (18 + 12 + 1 + 12) + [AREA] * 2 + [RATIO] * 7 + [LENGTH])
+POWERS = np.array([LENGTH] * (18 + 12 + 1 + 12) + [AREA] * 2 + [RATIO] * 7 + [LENGTH] * (1 + 6 + 9 + 5 + 3 + 2))
 """How each feature grows with stature."""
 COUNT = len(POWERS)
 
 
 def measure(detection: Detection, silhouette: Silhouette) -> Floats:
-    """(53,) features for a stature of 1 cm."""
+    """(78,) features for a stature of 1 cm."""
     body = _without_arms(detection, silhouette.mask)
     torso = _torso_widths(detection, silhouette, body)
     scale = 1 / silhouette.height_px
@@ -58,13 +69,13 @@ def measure(detection: Detection, silhouette: Silhouette) -> Floats:
             np.array(lengths) * scale,
             np.array(areas) * scale**2,
             _world_ratios(detection),
-            [_slant(detection) * scale],
+            np.array([_slant(detection), *_limbs(detection, silhouette), *_outline(detection, silhouette)]) * scale,
         ]
     )
 
 
 def scaled(features: Floats, height_cm: Floats | float) -> Floats:
-    """(..., 53) features for a stature of `height_cm` (...)."""
+    """(..., 78) features for a stature of `height_cm` (...)."""
     grown: Floats = features * np.asarray(height_cm)[..., None] ** POWERS
     return grown
 
@@ -178,3 +189,58 @@ def _slant(detection: Detection) -> float:
     """How far shoulders and hips are shifted sideways, pixels."""
     columns = detection.landmarks[:, 0]
     return float(np.abs(columns[list(SHOULDERS)] - columns[list(HIPS)]).sum())
+
+
+def _limbs(detection: Detection, silhouette: Silhouette) -> list[float]:
+    """Widths across the neck and across the arms (the thinner one of left and right); pixels."""
+    shoulders = detection.at(*SHOULDERS)
+    trunk_px = float(np.linalg.norm(detection.at(*HIPS) - shoulders))
+    crown = np.array([float(np.flatnonzero(silhouette.mask[silhouette.top]).mean()), float(silhouette.top)])
+    along = shoulders + NECK_LEVELS[:, None] * (crown - shoulders)
+    necks = _across(silhouette, along, np.array([1.0, 0.0]), NECK_REACH * trunk_px)
+    arms = []
+    for starts, ends, levels in ((SHOULDERS, ELBOWS, UPPER_ARM_LEVELS), (ELBOWS, WRISTS, FOREARM_LEVELS)):
+        sides = []
+        for start, end in zip(starts, ends, strict=True):
+            a, b = detection.at(start), detection.at(end)
+            bone = (b - a) / (np.linalg.norm(b - a) + 1e-9)
+            points = a + levels[:, None] * (b - a)
+            sides.append(_across(silhouette, points, np.array([-bone[1], bone[0]]), ARM_REACH * trunk_px))
+        arms += np.minimum(*sides).tolist()
+    return [*necks.tolist(), *arms]
+
+
+def _across(silhouette: Silhouette, points: Floats, direction: Floats, reach: float) -> Floats:
+    """(n,) widths through (n, 2) points along a unit direction, each end where the probability falls to one half."""
+    steps = np.linspace(0.0, reach, REACH_STEPS)
+    width = np.zeros(len(points))
+    for sign in (1.0, -1.0):
+        x, y = (points[:, axis, None] + sign * direction[axis] * steps for axis in (0, 1))
+        inside = cv2.remap(
+            silhouette.mask_probability, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR
+        ).astype(np.float64)
+        width += [_first_fall(row, steps) for row in inside]
+    return width
+
+
+def _first_fall(probability: Floats, steps: Floats) -> float:
+    outside = np.flatnonzero(probability < MASK_LEVEL)
+    if len(outside) == 0:
+        return float(steps[-1])
+    first = int(outside[0])
+    if first == 0:
+        return 0.0
+    before, after = probability[first - 1], probability[first]
+    return float(steps[first - 1] + steps[1] * (before - MASK_LEVEL) / (before - after + 1e-9))
+
+
+def _outline(detection: Detection, silhouette: Silhouette) -> list[float]:
+    """Widths of the whole mask, roots of the areas above, between and below shoulders and hips, spread of the arms."""
+    shoulders, hips = detection.at(*SHOULDERS), detection.at(*HIPS)
+    last = len(silhouette.mask) - 1
+    rows = np.clip(np.round(shoulders[1] + OUTER_LEVELS * (hips - shoulders)[1]), 0, last).astype(int)
+    filled = silhouette.mask.sum(axis=1)
+    upper, lower = (int(np.clip(row, 0, last)) for row in (shoulders[1], hips[1]))
+    areas = (filled[:upper].sum(), filled[upper:lower].sum(), filled[lower:].sum())
+    spread = [abs(float(detection.at(w)[0] - detection.at(s)[0])) for w, s in zip(WRISTS, SHOULDERS, strict=True)]
+    return [*filled[rows].tolist(), *np.sqrt(areas).tolist(), *spread]
