@@ -3,7 +3,7 @@
   const section = document.querySelector('.product');
   const form = document.querySelector('#product-form');
   if (!section || !form) return;
-  const variants = JSON.parse(section.querySelector('[data-variants]').textContent);
+  const variants = JSON.parse(section.querySelector('script[data-variants]').textContent);
   const picked = (name) => section.querySelector(`[name=${name}]:checked`).value;
 
   const follow = () => {
