@@ -1,13 +1,17 @@
 """The service, put together: the only list of features, ports and settings."""
 
+import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
 from backend.avatars.controller import AvatarController, ConsentController
+from backend.avatars.finish import AvatarOutcomes
 from backend.brands.service import BrandKeys
 from backend.core import auth, headers, problems, schema
 from backend.core.clock import Clock, SystemClock
@@ -22,6 +26,12 @@ from backend.embed.controller import EmbedController
 from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
 from backend.garments.controller import GarmentController
+from backend.jobs.controller import HookController
+from backend.jobs.dispatch import Dispatcher
+from backend.jobs.ledger import Ledger
+from backend.jobs.queue import ComputeQueue, RunPodQueue
+from backend.jobs.reconcile import Reconciler
+from backend.jobs.sweeper import Sweeper
 from backend.settings import Settings
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
@@ -40,18 +50,40 @@ FEATURES = (
     GarmentController,
     AvatarController,
     TryonController,
+    HookController,
     EventController,
     AnalyticsController,
     EmbedController,
 )
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectStore | None = None) -> Litestar:
-    """Ports left out are the real ones of this machine; tests hand in their own."""
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    store: ObjectStore | None = None,
+    queue: ComputeQueue | None = None,
+    sees_jobs_through: bool = False,
+) -> Litestar:
+    """Ports left out are the real ones of this machine; tests hand in their own.
+
+    sees_jobs_through : run the loop that sends work and looks after it; `tryon sweep` may do it elsewhere
+    """
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     store = store or FolderStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
+    queue = queue or RunPodQueue(
+        settings.runpod_endpoint_base_url, settings.runpod_endpoint_id, partial(endpoint_key, settings)
+    )
     open_sessions = OpenSessions(clock)
+    eraser = Eraser(database, store, clock)
+    outcomes = {"avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,))}
+    ledger = Ledger(database, clock, outcomes)
+    sweeper = Sweeper(
+        Dispatcher(ledger, queue, store, settings.public_base_url),
+        Reconciler(ledger, queue, store, clock),
+        eraser.run_due,
+    )
     return Litestar(
         FEATURES,
         plugins=[problems.plugin()],
@@ -63,7 +95,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
         },
         middleware=[RequestLog()],
         before_send=[headers.add_security_headers],
-        lifespan=[_closing(database, store)],
+        lifespan=[_closing(database, store, queue), *([_sweeping(sweeper)] if sees_jobs_through else [])],
         logging_config=None,
         openapi_config=schema.openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -77,8 +109,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
                 "brand_keys": BrandKeys(database, clock),
                 "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
                 "front_end": FrontEnd(settings.embed_dist_dir),
-                "eraser": Eraser(database, store, clock),
-                "wake": _nothing,
+                "eraser": eraser,
+                "sweeper": sweeper,
+                "wake": sweeper.wake,
                 "avatar_listeners": (open_sessions.avatar_changed,),
                 "garment_listeners": (open_sessions.garment_changed,),
             }
@@ -86,18 +119,42 @@ def create_app(settings: Settings, *, clock: Clock | None = None, store: ObjectS
     )
 
 
-def _closing(database: Database, store: ObjectStore) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def endpoint_key(settings: Settings) -> str:
+    """Of the settings, else the local endpoint's own; empty until that has started for the first time."""
+    if settings.runpod_api_key:
+        return settings.runpod_api_key
+    try:
+        keys: dict[str, str] = json.loads(settings.local_endpoint_keys_file.read_text())
+    except FileNotFoundError:
+        return ""
+    return keys["client_key"]
+
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def _sweeping(sweeper: Sweeper) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        loop = asyncio.create_task(sweeper.run())
+        try:
+            yield
+        finally:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+
+    return lifespan
+
+
+def _closing(database: Database, store: ObjectStore, queue: ComputeQueue) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await store.check()
         try:
             yield
         finally:
+            await queue.close()
             await store.close()
             await database.close()
 
     return lifespan
-
-
-async def _nothing() -> None:
-    pass

@@ -91,7 +91,7 @@ def run_serve(arguments: Arguments) -> int:
         return USAGE_ERROR
     logging.configure()
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, sees_jobs_through=True),
         host=arguments.host,
         port=arguments.port,
         access_log=False,  # `request.answered` says it without query strings
