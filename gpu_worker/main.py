@@ -124,14 +124,14 @@ def _empty_picture() -> bytes:
 
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
-    one_thread_per_matrix(os.environ)
-    from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
-
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
         sys.exit(f"tryon-worker: {error}")
+    one_thread_per_matrix(os.environ)
+    from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
+
     pipeline = Pipeline.load()
     start_up = StartUp()
 

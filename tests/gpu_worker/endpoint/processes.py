@@ -51,13 +51,13 @@ class Process:
     def wait(self, timeout_s: float = 20.0) -> int:
         return self._process.wait(timeout_s)
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 5.0) -> None:
         """End it with everything under it."""
         if self._process.poll() is None:
             tree = psutil.Process(self.pid).children(recursive=True)
             self.send(signal.SIGTERM)
             try:
-                self.wait(3)
+                self.wait(grace_s)
             except subprocess.TimeoutExpired:
                 self.send(signal.SIGKILL)
                 self.wait()
@@ -100,10 +100,10 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    def plain_sdk(self) -> None:
-        """The SDK with nothing of ours around it."""
-        env = worker_environment(self.url, "local", "plain", self.keys.worker_key, self.folder)
-        self.workers.append(Process([sys.executable, str(SCRIPT), "plain"], self.folder / "plain.log", env))
+    def plain_sdk(self) -> Process:
+        """The SDK with nothing of ours around it, at the endpoint `plain`."""
+        env = worker_environment(self.url, "plain", "plain", self.keys.worker_key, self.folder)
+        return Process([sys.executable, str(SCRIPT), "plain"], self.folder / "plain.log", env)
 
     def run(self, do: str, *, policy: dict[str, int] | None = None, **wanted: Any) -> str:
         body = {"input": {"do": do, **wanted}, "policy": policy or {}}

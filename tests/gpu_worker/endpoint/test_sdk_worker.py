@@ -180,14 +180,20 @@ class TestLeave:
 
 
 class TestPlainSdk:
-    def test_a_generator_streams(self, tmp_path: Path) -> None:
-        with site(tmp_path) as here:
-            here.plain_sdk()
-            body = {"input": {"count": 3}}
-            job_id = here.http.post("run", json=body).json()["id"]
-            assert here.ended(job_id)["output"] == [{"number": n} for n in range(3)]
-            parts = here.http.get(f"stream/{job_id}").json()["stream"]
+    def test_a_generator_streams(self, here: Site) -> None:
+        worker = here.plain_sdk()
+        try:
+            job_id = here.http.post("../plain/run", json={"input": {"count": 3}}).json()["id"]
+
+            def completed() -> object | None:
+                seen = here.http.get(f"../plain/status/{job_id}").json()
+                return seen["output"] if seen["status"] == "COMPLETED" else None
+
+            assert wait_for("result", completed) == [{"number": n} for n in range(3)]
+            parts = here.http.get(f"../plain/stream/{job_id}").json()["stream"]
             assert parts == [{"output": {"number": n}} for n in range(3)]
+        finally:
+            worker.stop(grace_s=0)
 
 
 class TestServe:
