@@ -129,8 +129,8 @@ async def insert_new(
     if not rows:
         return []
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(model).values(rows).on_conflict_do_nothing(index_elements=list(unique)).returning(returning)
-    return list((await session.scalars(statement)).all())
+    statement = insert(model).on_conflict_do_nothing(index_elements=list(unique)).returning(returning)
+    return list((await session.scalars(statement, rows)).all())
 
 
 async def provide_session(request: Request[Any, Any, Any], state: State) -> AsyncGenerator[AsyncSession, None]:

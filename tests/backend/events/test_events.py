@@ -145,6 +145,25 @@ class TestBatch:
         assert (await send(http, shopper, *(made(clock) for _ in range(500)))).json()["accepted"] == 500
 
 
+class TestSession:
+    async def test_only_the_callers_own_may_be_named(
+        self, http: httpx.AsyncClient, app: Litestar, given: Given, clock: HandClock
+    ) -> None:
+        brand, other = await given.brand(), await given.brand()
+        shopper, neighbour, stranger = (
+            await given.shopper(brand), await given.shopper(brand), await given.shopper(other),
+        )  # fmt: skip
+        session = await given.session(brand, shopper)
+        event = made(clock, "added_to_cart", session_id=session["id"])
+        for sender in (neighbour, stranger, other):
+            answer = await send(http, sender, event)
+            assert answer.json()["rejected"] == [{"index": 0, "code": "unknown_session"}]
+        assert (await send(http, shopper, event)).json()["accepted"] == 1
+        assert (await send(http, brand, event | {"id": str(uuid4())})).json()["accepted"] == 1
+        rows = [row for row in await stored(app) if row.event_type == "added_to_cart"]
+        assert [(str(row.session_id), row.user_id) for row in rows] == [(session["id"], shopper.id)] * 2
+
+
 class TestBeacon:
     async def post(self, http: httpx.AsyncClient, body: dict[str, object]) -> httpx.Response:
         headers = BROWSER | {"Content-Type": "text/plain;charset=UTF-8"}
