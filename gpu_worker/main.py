@@ -6,6 +6,7 @@ import io
 import logging
 import multiprocessing
 import os
+import resource
 import select
 import signal
 import sys
@@ -129,6 +130,7 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
         sys.exit(f"tryon-worker: {error}")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a photo
     one_thread_per_matrix(os.environ)
     from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
 
