@@ -58,7 +58,7 @@ class Cart implements CartView {
     this.#options = options;
     this.#size = options.size;
     this.#button = el("button", {
-      class: "button button--primary button--wide",
+      class: options.fit.decision === "one" ? "button button--primary button--wide" : "button button--wide",
       attributes: { type: "button", "data-action": "cart" },
       on: { click: () => void this.#add() },
     });

@@ -98,8 +98,8 @@ function showSize(detail: HTMLElement, name: string | null, { fit, units, words 
   );
 }
 
-function help({ fit, avatar, words, cart, onPhoto, onWaist }: AnswerOptions): HTMLElement {
-  return moreHelp({ fit, evidence: avatar.evidence, words, mayBePrimary: cart === null, onPhoto, onWaist });
+function help({ fit, avatar, words, onPhoto, onWaist }: AnswerOptions): HTMLElement {
+  return moreHelp({ fit, evidence: avatar.evidence, words, onPhoto, onWaist });
 }
 
 function why({ fit, avatar, words }: AnswerOptions): HTMLElement {

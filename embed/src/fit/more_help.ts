@@ -25,6 +25,7 @@ export function offerFor(fit: FitResult, evidence: string[]): Offer {
   if (top >= NEARLY_CERTAIN) return { words: "more.unlikely", best: "photo", isPressing: false };
   if (fit.decision === "one")
     return { words: "more.possible", best: hasTape ? "photo" : "waist", isPressing: false };
+  if (fit.decision === "none_fits") return { words: "more.possible", best: "photo", isPressing: false };
   return { words: "more.border", best: hasTape ? "photo" : "waist", isPressing: true };
 }
 
@@ -32,23 +33,14 @@ interface MoreHelpOptions {
   fit: FitResult;
   evidence: string[];
   words: Wording;
-  /** No cart button stands above, so the photo may be the primary action. */
-  mayBePrimary: boolean;
   onPhoto: () => void;
   onWaist: () => void;
 }
 
-export function moreHelp({
-  fit,
-  evidence,
-  words,
-  mayBePrimary,
-  onPhoto,
-  onWaist,
-}: MoreHelpOptions): HTMLElement {
+export function moreHelp({ fit, evidence, words, onPhoto, onWaist }: MoreHelpOptions): HTMLElement {
   const offer = offerFor(fit, evidence);
   const hasPhoto = evidence.includes("photo");
-  const isPrimary = mayBePrimary && offer.isPressing && !hasPhoto;
+  const isPrimary = offer.isPressing && !hasPhoto;
   const photo = el("button", {
     class: isPrimary ? "button button--primary" : "button",
     text: words.text(hasPhoto ? "more.retake" : "more.photo"),

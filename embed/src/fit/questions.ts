@@ -43,7 +43,11 @@ class Questions {
   readonly #body = el("div", { class: "form__body" });
   readonly #submit: HTMLButtonElement;
   readonly #problem = el("p", { class: "form__problem", attributes: { role: "alert" } });
+  readonly #stop = new AbortController();
   #hintTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What was put off while a finger or button is down: a line that appears would move the target away under it. */
+  #afterPress: (() => void) | null = null;
+  #isPressing = false;
   #hasStarted = false;
 
   constructor(options: QuestionsOptions) {
@@ -73,7 +77,11 @@ class Questions {
     this.#draw();
     const lead = el("p", { class: "lead", text: words.text("questions.lead") });
     const element = el("div", { class: "column" }, heading, lead, this.#form);
-    const dispose = (): void => clearTimeout(this.#hintTimer);
+    this.#followPresses();
+    const dispose = (): void => {
+      clearTimeout(this.#hintTimer);
+      this.#stop.abort();
+    };
     this.screen = { name: "questions", element, heading, onBack: options.onBack, dispose };
   }
 
@@ -176,12 +184,40 @@ class Questions {
     if (!this.#hasStarted) this.#options.onStart();
     this.#hasStarted = true;
     clearTimeout(this.#hintTimer);
-    this.#hintTimer = setTimeout(() => this.#review("suggestions"), HINT_AFTER_MS);
+    this.#hintTimer = setTimeout(() => this.#whenReleased(() => this.#review("suggestions")), HINT_AFTER_MS);
+  }
+
+  #followPresses(): void {
+    const { signal } = this.#stop;
+    document.addEventListener(
+      "pointerdown",
+      () => {
+        this.#isPressing = true;
+      },
+      { signal },
+    );
+    for (const type of ["pointerup", "pointercancel"] as const) {
+      // One turn later, when the click has been delivered.
+      document.addEventListener(type, () => setTimeout(() => this.#release(), 0), { signal });
+    }
+  }
+
+  #release(): void {
+    this.#isPressing = false;
+    this.#afterPress?.();
+    this.#afterPress = null;
+  }
+
+  #whenReleased(act: () => void): void {
+    if (this.#isPressing) this.#afterPress = act;
+    else act();
   }
 
   #left(event: FocusEvent): void {
     for (const [field, view] of this.#fields) {
-      if (view.holds(event.target) && !view.holds(event.relatedTarget)) this.#review("all", field);
+      if (view.holds(event.target) && !view.holds(event.relatedTarget)) {
+        this.#whenReleased(() => this.#review("all", field));
+      }
     }
   }
 
