@@ -14,6 +14,7 @@ from gpu_worker.body.solve import Solution, Solver
 from gpu_worker.body.tape import Tape
 from gpu_worker.contract import MEASUREMENTS, AvatarParams, AvatarResult, Quantity, Stage
 from gpu_worker.estimators import questionnaire
+from gpu_worker.estimators.port import PhotoEstimator
 from gpu_worker.estimators.questionnaire import Estimate, Facts
 from gpu_worker.estimators.silhouette import SilhouetteEstimator
 from gpu_worker.fusion import fuse
@@ -41,10 +42,10 @@ class AvatarFiles:
 class Pipeline:
     """Everything that is loaded once for a process; not for two threads at a time."""
 
-    def __init__(self, body: CanonicalBody, silhouette: SilhouetteEstimator | None) -> None:
+    def __init__(self, body: CanonicalBody, photo_estimator: PhotoEstimator | None) -> None:
         self.body = body
         self._solver = Solver(body, Tape(body))
-        self._silhouette = silhouette
+        self._photo_estimator = photo_estimator
 
     @classmethod
     def load(cls) -> Self:
@@ -85,10 +86,10 @@ class Pipeline:
         """All evidence in one."""
         if front is None:
             return questionnaire.estimate(facts)
-        if self._silhouette is None:
+        if self._photo_estimator is None:
             answered = questionnaire.estimate(facts)
             return replace(answered, flags=(*answered.flags, "silhouette_unavailable"))
-        return combine(facts, self._silhouette.estimate(front, facts, side))
+        return combine(facts, self._photo_estimator.estimate(front, facts, side))
 
     def solve(self, estimate: Estimate, facts: Facts) -> Solution:
         """The body that meets the estimate; a photo that fits no body is refused."""
