@@ -13,6 +13,7 @@ BACKEND = Path(backend.__file__).parent
 
 
 def subclasses(model: type) -> Iterator[type]:
+    child: type
     for child in model.__subclasses__():
         yield child
         yield from subclasses(child)
