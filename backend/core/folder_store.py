@@ -20,6 +20,16 @@ from urllib.parse import quote
 import msgspec
 
 from backend.core.clock import Clock
+from backend.core.folder_files import (
+    FileChunks,
+    append,
+    chunks_of,
+    create_private,
+    disk_faults,
+    make_folders,
+    sync,
+    sync_folder,
+)
 from backend.core.magic import matches_type
 from backend.core.object_tokens import KEY_ID, VERSION, ObjectGrant, ObjectSigner
 from backend.core.storage import (
@@ -41,7 +51,6 @@ from backend.core.storage import (
     check_prefix,
 )
 
-CHUNK_BYTES = 262_144
 HEAD_BYTES = 16
 """How much of the beginning is kept to compare with the declared type."""
 REF_SUFFIX = "~ref"
@@ -87,11 +96,11 @@ class FolderStore:
         if not overwrite and await asyncio.to_thread(reference.exists):
             raise ObjectExists("There is an object under this key.")
         limit = min(rules.max_bytes, rules.max_bytes if max_bytes is None else max_bytes)
-        with _disk_faults():
+        with disk_faults():
             blob = await asyncio.to_thread(self._new_blob)
         try:
             pointer = await self._write(blob, body, content_type, limit)
-            with _disk_faults():
+            with disk_faults():
                 await asyncio.to_thread(self._publish, reference, pointer, overwrite=overwrite)
         except BaseException:
             blob.unlink(missing_ok=True)
@@ -101,20 +110,20 @@ class FolderStore:
     async def _write(self, blob: Path, body: bytes | AsyncIterator[bytes], content_type: str, limit: int) -> Pointer:
         digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         size, head = 0, b""
-        with _disk_faults():
-            file = _create(blob)
+        with disk_faults():
+            file = create_private(blob)
         with file:
-            async for chunk in _chunks(body):  # what the sender's stream raises passes through
+            async for chunk in chunks_of(body):  # what the sender's stream raises passes through
                 size += len(chunk)
                 if size > limit:
                     raise ObjectTooLarge(f"At most {limit} bytes are taken.")
                 head = (head + chunk[:HEAD_BYTES])[:HEAD_BYTES]
-                with _disk_faults():
-                    await asyncio.to_thread(_append, file, chunk, digests)
+                with disk_faults():
+                    await asyncio.to_thread(append, file, chunk, digests)
             if not matches_type(head, size, content_type):
                 raise UnsupportedType(f"The bytes are not {content_type}.")
-            with _disk_faults():
-                await asyncio.to_thread(_sync, file)
+            with disk_faults():
+                await asyncio.to_thread(sync, file)
         md5, sha256 = (digest.hexdigest() for digest in digests)
         return Pointer(blob.name, size, md5, sha256, content_type, self.clock.now())
 
@@ -129,11 +138,11 @@ class FolderStore:
                 return
 
     def _publish_once(self, reference: Path, pointer: Pointer, *, overwrite: bool) -> None:
-        _make_folders(reference.parent, self.root)
+        make_folders(reference.parent, self.root)
         draft = reference.with_name(f".{secrets.token_hex(8)}.draft")
-        with _create(draft) as file:
+        with create_private(draft) as file:
             file.write(msgspec.json.encode(pointer))
-            _sync(file)
+            sync(file)
         replaced = None
         try:
             if overwrite:
@@ -146,13 +155,13 @@ class FolderStore:
             raise ObjectExists("There is an object under this key.") from error
         finally:
             draft.unlink(missing_ok=True)
-        _sync_folder(reference.parent)
+        sync_folder(reference.parent)
         if replaced is not None:
             self._blob(replaced.blob).unlink(missing_ok=True)
 
     def _new_blob(self) -> Path:
         blob = self._blob(secrets.token_hex(16))
-        _make_folders(blob.parent, self.root)
+        make_folders(blob.parent, self.root)
         return blob
 
     # ---- reading ----------------------------------------------------------------------------------------------------
@@ -278,13 +287,13 @@ class FolderStore:
 
     async def check(self) -> None:
         """The folder can be written; made with its buckets when absent."""
-        with _disk_faults():
+        with disk_faults():
             await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
         for bucket in BUCKETS:
-            _make_folders(self.root / "refs" / bucket, self.root)
-        _make_folders(self.root / "blobs", self.root)
+            make_folders(self.root / "refs" / bucket, self.root)
+        make_folders(self.root / "blobs", self.root)
         with tempfile.TemporaryFile(dir=self.root / "blobs"):
             pass
 
@@ -304,80 +313,6 @@ class FolderStore:
         if prefix and not prefix.endswith("/"):
             raise InvalidKey("A prefix ends in /.")
         return self.root / "refs" / bucket / (check_key(prefix[:-1]) if prefix else "")
-
-
-class FileChunks:
-    """Part of an open file, read in threads; closes itself at the end, when closed, or when dropped."""
-
-    def __init__(self, file: BinaryIO, first: int, length: int) -> None:
-        self._file = file
-        self._left = length
-        self._file.seek(first)
-
-    def __aiter__(self) -> "FileChunks":
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = b""
-        if self._left > 0:
-            chunk = await asyncio.to_thread(self._file.read, min(CHUNK_BYTES, self._left))
-        self._left -= len(chunk)
-        if not chunk:
-            self._file.close()
-            raise StopAsyncIteration
-        return chunk
-
-    async def aclose(self) -> None:
-        self._file.close()
-
-    def __del__(self) -> None:
-        self._file.close()
-
-
-async def _chunks(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(body, bytes):
-        yield body
-        return
-    async for chunk in body:
-        yield chunk
-
-
-@contextlib.contextmanager
-def _disk_faults() -> Iterator[None]:
-    """Disk full, no right, folder gone: the store's fault, not the caller's."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreUnavailable(f"The folder cannot be written ({error.strerror}).") from error
-
-
-def _create(path: Path) -> BinaryIO:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _append(file: BinaryIO, chunk: bytes, digests: "tuple[hashlib._Hash, ...]") -> None:
-    file.write(chunk)
-    for digest in digests:
-        digest.update(chunk)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    """Each level 0700: `mkdir(parents=True)` would give the parents the umask's mode."""
-    for level in (*reversed([parent for parent in folder.parents if parent.is_relative_to(root)]), folder):
-        level.mkdir(mode=0o700, exist_ok=True, parents=level == root)
 
 
 def _references(folder: Path) -> Iterator[Path]:

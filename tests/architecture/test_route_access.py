@@ -32,6 +32,7 @@ PUBLIC = {
 
 HIDDEN = {
     "/objects/{bucket:str}/{key:path}": "the token in the address is the credential; tests of its own",
+    "/hooks/jobs/{attempt_id:uuid}/{token:str}": "the token in the address is the credential; a hint, never believed",
     "/schema": "the public contract itself",
     "/schema/openapi.json": "the public contract itself",
     "/schema/{path:str}": "answers 404",
