@@ -11,7 +11,7 @@ import { Flow } from "./flow";
 import { problemWords } from "./problem_words";
 import type { FromShop } from "./protocol";
 import { Shop } from "./shop";
-import { Wording } from "./words";
+import { regionalTag, Wording } from "./words";
 
 /** A store page that does not answer in this time never will. */
 const CONTEXT_WITHIN_MS = 10_000;
@@ -42,7 +42,7 @@ async function show(
   shop: Shop,
   context: FromShop<"tryon:context">,
 ): Promise<void> {
-  const words = await Wording.load(context.locale);
+  const words = await Wording.load(regionalTag(context.locale, navigator.languages));
   document.documentElement.lang = words.tag;
   document.title = words.text("app.title");
   const events = new EventQueue((batch, isLast) => api.sendEvents(batch, isLast));

@@ -101,6 +101,12 @@ describe("wording", () => {
     expect((await Wording.load("pt-BR")).text("app.back")).toBe("Back");
   });
 
+  it("follows the visitor's region where the page names only a language", () => {
+    expect(regionalTag("en", ["de-DE", "en-GB", "en-US"])).toBe("en-GB");
+    expect(regionalTag("fr-CA", ["fr-FR"])).toBe("fr-CA");
+    expect(regionalTag("ja", ["en-GB"])).toBe("ja");
+  });
+
   it("finds words for codes from outside, or says that there are none", () => {
     const english = new Wording("en", en);
     expect(english.find("refused", "photo_cropped")).toMatch(/Step back/);

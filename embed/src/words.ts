@@ -18,6 +18,12 @@ const LOADERS: Record<Locale, () => Promise<Words>> = {
   ja: async () => (await import("./locales/ja")).ja,
 };
 
+/** The page's language as this visitor's region writes it: `en` read in Britain is `en-GB`. */
+export function regionalTag(pageTag: string, visitorTags: readonly string[]): string {
+  if (pageTag.includes("-")) return pageTag;
+  return visitorTags.find((tag) => tag.startsWith(`${pageTag}-`)) ?? pageTag;
+}
+
 /** Every word, number and list the shopper reads, in one language. */
 export class Wording {
   /** What numbers and plurals follow; may be more exact than the words (`de-AT`). */

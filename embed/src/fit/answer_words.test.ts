@@ -120,7 +120,7 @@ describe("room as a range", () => {
   it.each([
     [5, "2–8 cm wider than you"],
     [-5, "2–8 cm narrower than you"],
-    [1, "from 2 cm narrower to 4 cm wider than you"],
+    [1, "2 cm narrower to 4 cm wider than you"],
   ])("ease %d cm", (ease_cm, text) => {
     expect(easeWords(region("waist", "regular", ease_cm), "metric", words)).toBe(text);
   });

@@ -109,7 +109,7 @@ export const de: Words = {
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} weiter als du",
   "ease.narrower": "{range} enger als du",
-  "ease.around": "von {narrower} enger bis {wider} weiter als du",
+  "ease.around": "{narrower} enger bis {wider} weiter als du",
 
   "region.chest": "Brust",
   "region.waist": "Taille",

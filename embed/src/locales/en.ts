@@ -106,7 +106,7 @@ export const en = {
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} wider than you",
   "ease.narrower": "{range} narrower than you",
-  "ease.around": "from {narrower} narrower to {wider} wider than you",
+  "ease.around": "{narrower} narrower to {wider} wider than you",
 
   "region.chest": "chest",
   "region.waist": "waist",

@@ -109,7 +109,7 @@ export const es: Words = {
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} más ancho que tú",
   "ease.narrower": "{range} más estrecho que tú",
-  "ease.around": "de {narrower} más estrecho a {wider} más ancho que tú",
+  "ease.around": "{narrower} más estrecho a {wider} más ancho que tú",
 
   "region.chest": "pecho",
   "region.waist": "cintura",

@@ -110,7 +110,7 @@ export const fr: Words = {
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} plus large que vous",
   "ease.narrower": "{range} plus étroit que vous",
-  "ease.around": "de {narrower} plus étroit à {wider} plus large que vous",
+  "ease.around": "{narrower} plus étroit à {wider} plus large que vous",
 
   "region.chest": "poitrine",
   "region.waist": "taille",

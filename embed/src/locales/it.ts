@@ -109,7 +109,7 @@ export const it: Words = {
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} più ampio di te",
   "ease.narrower": "{range} più stretto di te",
-  "ease.around": "da {narrower} più stretto a {wider} più ampio di te",
+  "ease.around": "{narrower} più stretto fino a {wider} più ampio di te",
 
   "region.chest": "torace",
   "region.waist": "vita",
