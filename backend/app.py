@@ -18,6 +18,7 @@ from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database, provide_session
 from backend.core.folder_store import FolderStore
 from backend.core.health import HealthController
+from backend.core.housekeeping import Housekeeping
 from backend.core.logging import RequestLog
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
@@ -31,7 +32,7 @@ from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
 from backend.jobs.queue import ComputeQueue, RunPodQueue
 from backend.jobs.reconcile import Reconciler
-from backend.jobs.sweeper import Sweeper
+from backend.jobs.sweeper import Step, Sweeper
 from backend.settings import Settings
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
@@ -56,6 +57,14 @@ FEATURES = (
     EmbedController,
 )
 
+DEPENDENCIES = {
+    "db_session": Provide(provide_session),
+    "brand": Provide(auth.provide_brand),
+    "shopper": Provide(auth.provide_shopper),
+    "principal": Provide(auth.provide_principal),
+}
+"""What any handler may ask for by name; a body's field must not have one of these names."""
+
 
 def create_app(
     settings: Settings,
@@ -77,22 +86,16 @@ def create_app(
     )
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
-    outcomes = {"avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,))}
-    ledger = Ledger(database, clock, outcomes)
+    ledger = Ledger(database, clock, {"avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,))})
     sweeper = Sweeper(
         Dispatcher(ledger, queue, store, settings.public_base_url),
         Reconciler(ledger, queue, store, clock),
-        eraser.run_due,
+        _tidying(eraser, Housekeeping(store, clock)),
     )
     return Litestar(
         FEATURES,
         plugins=[problems.plugin()],
-        dependencies={
-            "db_session": Provide(provide_session),
-            "brand": Provide(auth.provide_brand),
-            "shopper": Provide(auth.provide_shopper),
-            "principal": Provide(auth.provide_principal),
-        },
+        dependencies=DEPENDENCIES,
         middleware=[RequestLog()],
         before_send=[headers.add_security_headers],
         lifespan=[_closing(database, store, queue), *([_sweeping(sweeper)] if sees_jobs_through else [])],
@@ -117,6 +120,13 @@ def create_app(
             }
         ),
     )
+
+
+def _tidying(eraser: Eraser, housekeeping: Housekeeping) -> Step:
+    async def tidy() -> int:
+        return await eraser.run_due() + await housekeeping.run_if_due()
+
+    return tidy
 
 
 def endpoint_key(settings: Settings) -> str:

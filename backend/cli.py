@@ -16,6 +16,7 @@ from backend.brands import bootstrap
 from backend.core import logging
 from backend.core.problems import AppError
 from backend.demo.run import DEFAULT_PORT, run_demo
+from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
 from backend.openapi import OPENAPI_FILE, render_document
 from backend.settings import Settings, SettingsError
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = _add(commands, "demo", run_demo_command, "Run the whole product on this machine.")
     demo.add_argument("--port", type=int, default=DEFAULT_PORT)
 
+    _add(commands, "sweep", run_sweep, "One pass over what is due, for hosts without a running backend.")
     _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
 
     brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
@@ -101,6 +103,18 @@ def run_serve(arguments: Arguments) -> int:
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
     return 0
+
+
+def run_sweep(arguments: Arguments) -> int:
+    logging.configure()
+    return _show({"done": asyncio.run(_sweep_once(_settings(arguments)))})
+
+
+async def _sweep_once(settings: Settings) -> int:
+    app = create_app(settings)
+    sweeper: Sweeper = app.state.sweeper
+    async with app.lifespan():
+        return await sweeper.step()
 
 
 def run_demo_command(arguments: Arguments) -> int:

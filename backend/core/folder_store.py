@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 import msgspec
 
@@ -31,11 +30,10 @@ from backend.core.folder_files import (
     sync_folder,
 )
 from backend.core.magic import matches_type
-from backend.core.object_tokens import KEY_ID, VERSION, ObjectGrant, ObjectSigner
+from backend.core.object_addresses import OwnAddresses
 from backend.core.storage import (
     BUCKETS,
     ByteRange,
-    InvalidKey,
     ObjectExists,
     ObjectNotFound,
     ObjectTooLarge,
@@ -48,14 +46,14 @@ from backend.core.storage import (
     UnsupportedType,
     check_bucket,
     check_key,
+    check_listed,
     check_prefix,
+    check_type,
 )
 
 HEAD_BYTES = 16
 """How much of the beginning is kept to compare with the declared type."""
 REF_SUFFIX = "~ref"
-ROUNDING_S = 300
-"""Expiry is rounded up to this, so that an address stays the same for a while and the browser's cache hits."""
 PUBLISH_ATTEMPTS = 5
 ORPHAN_AGE = timedelta(hours=1)
 
@@ -74,9 +72,8 @@ class Pointer(msgspec.Struct, frozen=True):
 class FolderStore:
     def __init__(self, root: Path, base_url: str, signing_key: str, clock: Clock) -> None:
         self.root = root
-        self.base_url = base_url.rstrip("/")
-        self.signer = ObjectSigner(signing_key)
         self.clock = clock
+        self._addresses = OwnAddresses(base_url, signing_key, clock)
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
@@ -91,8 +88,7 @@ class FolderStore:
         overwrite: bool = False,
     ) -> StoredObject:
         rules, reference = check_bucket(bucket), self._reference(bucket, key)
-        if content_type not in rules.media_types:
-            raise UnsupportedType(f"The bucket takes {', '.join(rules.media_types)}.")
+        check_type(rules, content_type)
         if not overwrite and await asyncio.to_thread(reference.exists):
             raise ObjectExists("There is an object under this key.")
         limit = min(rules.max_bytes, rules.max_bytes if max_bytes is None else max_bytes)
@@ -202,10 +198,7 @@ class FolderStore:
         self, bucket: str, key: str, *, ttl: timedelta, download_name: str | None = None
     ) -> SignedUrl:
         await self.stat(bucket, key)
-        until = (self.clock.now() + ttl).timestamp()
-        expires = int(-(-until // ROUNDING_S) * ROUNDING_S)
-        grant = ObjectGrant(v=VERSION, kid=KEY_ID, m="GET", b=bucket, k=key, exp=expires, d=download_name or "")
-        return SignedUrl(self._address(grant), datetime.fromtimestamp(expires, self.clock.now().tzinfo))
+        return self._addresses.to_read(bucket, key, ttl, download_name)
 
     async def signed_put_url(
         self,
@@ -217,32 +210,13 @@ class FolderStore:
         min_ttl: timedelta,
         overwrite: bool = False,
     ) -> SignedPut:
-        rules, reference = check_bucket(bucket), self._reference(bucket, key)
-        if content_type not in rules.media_types:
-            raise UnsupportedType(f"The bucket takes {', '.join(rules.media_types)}.")
-        if not overwrite and await asyncio.to_thread(reference.exists):
+        check_type(check_bucket(bucket), content_type)
+        if not overwrite and await asyncio.to_thread(self._reference(bucket, key).exists):
             raise ObjectExists("There is an object under this key.")
-        expires_at = self.clock.now() + min_ttl
-        grant = ObjectGrant(
-            v=VERSION,
-            kid=KEY_ID,
-            m="PUT",
-            b=bucket,
-            k=key,
-            exp=int(expires_at.timestamp()) + 1,
-            o=overwrite,
-            n=min(max_bytes, rules.max_bytes),
-            t=content_type,
-        )
-        return SignedPut(self._address(grant), {"Content-Type": content_type}, expires_at)
+        return self._addresses.to_write(bucket, key, content_type, max_bytes, min_ttl, overwrite=overwrite)
 
     def public_url(self, bucket: str, key: str) -> str:
-        if not check_bucket(bucket).is_public:
-            raise ValueError(f"Nothing in {bucket} has a public address.")
-        return f"{self.base_url}/objects/{bucket}/{check_key(key)}"
-
-    def _address(self, grant: ObjectGrant) -> str:
-        return f"{self.base_url}/objects/{grant.b}/{grant.k}?token={quote(self.signer.sign(grant))}"
+        return self._addresses.public(bucket, key)
 
     # ---- deleting ---------------------------------------------------------------------------------------------------
 
@@ -270,8 +244,8 @@ class FolderStore:
                 folder = folder.parent
         return True
 
-    async def collect_orphans(self) -> int:
-        """Remove blobs without a pointer, left by a crash between the two; for the sweeper."""
+    async def collect_garbage(self) -> int:
+        """Blobs without a pointer, left by a crash between the two."""
         return await asyncio.to_thread(self._collect_orphans)
 
     def _collect_orphans(self) -> int:
@@ -308,11 +282,8 @@ class FolderStore:
         return self.root / "refs" / bucket / f"{check_key(key)}{REF_SUFFIX}"
 
     def _folder(self, bucket: str, prefix: str) -> Path:
-        """Of a whole-segment prefix, or of the bucket for an empty one."""
         check_bucket(bucket)
-        if prefix and not prefix.endswith("/"):
-            raise InvalidKey("A prefix ends in /.")
-        return self.root / "refs" / bucket / (check_key(prefix[:-1]) if prefix else "")
+        return self.root / "refs" / bucket / check_listed(prefix)
 
 
 def _references(folder: Path) -> Iterator[Path]:

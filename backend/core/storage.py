@@ -13,10 +13,14 @@ from uuid import UUID
 
 import msgspec
 
+from backend.core.magic import matches_type
+
 MAX_KEY_LENGTH = 400
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}(/[a-z0-9][a-z0-9._-]{0,99}){0,7}")
 SECRET_BYTES = 16
 MEGABYTE = 1_000_000
+HEAD_BYTES = 16
+"""How much of the beginning is kept to compare with the declared type."""
 
 
 class Cache(StrEnum):
@@ -119,6 +123,14 @@ class RangeNotSatisfiable(StorageError):
         self.size = size
 
 
+class StoreForbidden(StorageError):
+    """The store does not let this service do it."""
+
+
+class StoreMisconfigured(StorageError):
+    """A bucket is missing or not as it must be, or the key is not accepted: for the operator, not to be repeated."""
+
+
 class StoreUnavailable(StorageError):
     """Disk full, network down; `ambiguous` when the effect may have happened."""
 
@@ -176,7 +188,13 @@ class ObjectStore(Protocol):
 
     def public_url(self, bucket: str, key: str) -> str: ...
 
-    async def check(self) -> None: ...
+    async def collect_garbage(self) -> int:
+        """Remove what a crash left behind and no key leads to; how much that was."""
+        ...
+
+    async def check(self) -> None:
+        """The store answers and is set up as it must be; `StorageError` otherwise."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -199,6 +217,47 @@ def check_prefix(prefix: str) -> str:
         raise InvalidKey("A prefix ends in / and has at least two segments.")
     check_key(prefix[:-1])
     return prefix
+
+
+def check_listed(prefix: str) -> str:
+    """Whole segments, or empty for all of a bucket."""
+    if prefix and not prefix.endswith("/"):
+        raise InvalidKey("A prefix ends in /.")
+    return f"{check_key(prefix[:-1])}/" if prefix else ""
+
+
+def check_type(bucket: Bucket, content_type: str) -> None:
+    if content_type not in bucket.media_types:
+        raise UnsupportedType(f"The bucket takes {', '.join(bucket.media_types)}.")
+
+
+def check_content(body: bytes, content_type: str) -> None:
+    """A declared type is only a claim."""
+    if not matches_type(body[:HEAD_BYTES], len(body), content_type):
+        raise UnsupportedType(f"The bytes are not {content_type}.")
+
+
+async def gather(body: bytes | AsyncIterator[bytes], max_bytes: int) -> bytes:
+    """All of it in memory, for stores that cannot stream; counted while it arrives."""
+    gathered = bytearray()
+    async for chunk in chunks_of(body):
+        gathered += chunk
+        if len(gathered) > max_bytes:
+            raise ObjectTooLarge(f"At most {max_bytes} bytes are taken.")
+    return bytes(gathered)
+
+
+async def chunks_of(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(body, bytes):
+        yield body
+        return
+    async for chunk in body:
+        yield chunk
+
+
+def limit_of(bucket: Bucket, max_bytes: int | None) -> int:
+    """The caller's limit, never above the bucket's."""
+    return bucket.max_bytes if max_bytes is None else min(bucket.max_bytes, max_bytes)
 
 
 def check_bucket(bucket: str) -> Bucket:

@@ -67,3 +67,9 @@ def test_bad_input_is_one_line_and_exit_2(tryon: Tryon, arguments: tuple[str, ..
     assert (status, made) == (2, "")
     assert says in said
     assert len(said.splitlines()) == 1
+
+
+def test_sweep_says_how_much_it_did(tryon: Tryon) -> None:
+    assert tryon("migrate")[0] == 0
+    status, made, said = tryon("sweep")
+    assert (status, json.loads(made)) == (0, {"done": 0}), said

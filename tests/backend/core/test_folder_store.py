@@ -53,7 +53,7 @@ class TestFiles:
             path.write_bytes(b"x")
             made = clock.now().timestamp() - age_s
             os.utime(path, (made, made))
-        assert await store.collect_orphans() == 1
+        assert await store.collect_garbage() == 1
         assert young.exists()
         assert not old.exists()
 
