@@ -67,7 +67,7 @@
       else status.textContent = status.dataset.error ?? '';
     }
 
-    /* Only the store's own signed proxy answers with an address; its one-use code stands in the fragment. */
+    /* The store's own signed proxy alone has an address; its one-use code stands in the fragment. */
     async #askForFrame() {
       const { proxy, productId = '', variantId = '', locale = '' } = this.dataset;
       const n = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -164,10 +164,11 @@
     /* A later press on the theme's own button belongs to this try-on too. */
     /** @param {string} session */
     #tag(session) {
-      const form = this.#productForm();
-      if (!form?.id) return;
+      // Not `form.id`: that is the input of this name, which every product form has.
+      const id = this.#productForm()?.getAttribute('id');
+      if (!id) return;
       this.#property ??= Object.assign(document.createElement('input'), { type: 'hidden', name: `properties[${PROPERTY}]` });
-      this.#property.setAttribute('form', form.id);
+      this.#property.setAttribute('form', id);
       this.#property.value = session;
       this.append(this.#property);
       if (page.Shopify?.customerPrivacy?.analyticsProcessingAllowed?.()) sessionStorage.setItem('tryon:session', session);
