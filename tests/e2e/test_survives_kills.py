@@ -1,6 +1,7 @@
 """Killing a part at the worst moment: the avatar still becomes ready, once."""
 
 import signal
+import sqlite3
 import time
 import uuid
 from pathlib import Path
@@ -16,7 +17,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 def submit(demo: Demo, photo: Path) -> str:
     """A new avatar with a photo for a new subject of the brand; returns its id."""
-    facts = {"height_cm": "178", "weight_kg": "74", "sex": "male", "consent_version": "1", "user_ref": str(uuid.uuid4())}
+    facts = {
+        "height_cm": "178",
+        "weight_kg": "74",
+        "sex": "male",
+        "consent_version": "1",
+        "user_ref": str(uuid.uuid4()),
+    }
     with demo.api() as api, photo.open("rb") as file:
         answer = api.post("/v1/avatars", data=facts, files={"photo": ("me.jpg", file, "image/jpeg")})
     assert answer.status_code == 202, answer.text
@@ -59,6 +66,16 @@ def assert_ready_once(demo: Demo, avatar_id: str) -> None:
     assert created == [(1,)]
 
 
+def deliveries(demo: Demo) -> int:
+    """How often the newest job was handed to a worker."""
+    connection = sqlite3.connect(f"file:{demo.data_dir / 'endpoint' / 'queue.db'}?mode=ro", uri=True, timeout=10)
+    try:
+        (count,) = connection.execute("select deliveries from jobs order by seq desc limit 1").fetchone()
+    finally:
+        connection.close()
+    return int(count)
+
+
 def test_worker_killed_in_mid_job(demo: Demo, person_photo: Path) -> None:
     worker = demo.running("gpu_worker.main")[0]
     avatar_id = submit(demo, person_photo)
@@ -71,6 +88,7 @@ def test_worker_killed_in_mid_job(demo: Demo, person_photo: Path) -> None:
     worker.send_signal(signal.SIGKILL)
     assert_ready_once(demo, avatar_id)
     assert demo.running("gpu_worker.main")[0].pid != worker.pid
+    assert deliveries(demo) >= 2, "the kill came too late to hit the job"
 
 
 def test_endpoint_killed_between_jobs(demo: Demo, person_photo: Path) -> None:
