@@ -1,5 +1,5 @@
 // @ts-check
-/* The size button. Shopify loads this file once, `async`; it asks for nothing until the button is pressed. */
+/* The size button. Nothing is asked for until it is pressed. */
 /** @import { CartFailure, FrameType, FromFrame, ShopMessages, ShopType } from '../../../../embed/src/protocol' */
 (() => {
   if (customElements.get('tryon-launcher')) return;
@@ -37,7 +37,7 @@
     connectedCallback() {
       this.#stop = new AbortController();
       const { signal } = this.#stop;
-      // On the host: the element may be upgraded before its children are parsed.
+      // On the host: with `async` the children may not be parsed yet.
       this.addEventListener('click', (event) => {
         if (event.target instanceof Element && event.target.closest('.tryon__button')) void this.open();
       }, { signal });
@@ -142,8 +142,7 @@
       this.#send('tryon:cart', code ? { id, ok: false, code } : { id, ok: true });
     }
 
-    /* Themes hide properties that begin with `_`; this one comes back with the order.
-       Never the cart's own attributes: they would be replaced as a whole. */
+    /* Themes hide properties that begin with `_`; this one comes back with the order. */
     /** @param {string} variantId @param {number} quantity @param {string} session @returns {Promise<CartFailure | null>} */
     async #add(variantId, quantity, session) {
       const { Shopify } = page;
@@ -164,7 +163,7 @@
     /* A later press on the theme's own button belongs to this try-on too. */
     /** @param {string} session */
     #tag(session) {
-      // Not `form.id`: that is the input of this name, which every product form has.
+      // Not `form.id`: product forms have an input of that name.
       const id = this.#productForm()?.getAttribute('id');
       if (!id) return;
       this.#property ??= Object.assign(document.createElement('input'), { type: 'hidden', name: `properties[${PROPERTY}]` });
