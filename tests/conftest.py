@@ -18,6 +18,7 @@ from pytest_socket import socket_allow_hosts
 from backend.app import create_app
 from backend.core import logging
 from backend.core.clock import Clock
+from backend.jobs.queue import ComputeQueue
 from backend.migrate import alembic_config
 from backend.settings import Settings
 from tests.factories import Given
@@ -117,8 +118,14 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
-async def app(settings: Settings, clock: Clock) -> AsyncIterator[Litestar]:
-    service = create_app(settings, clock=clock)
+def queue() -> ComputeQueue | None:
+    """None: the settings' own endpoint, which no test of the API calls."""
+    return None
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Clock, queue: ComputeQueue | None) -> AsyncIterator[Litestar]:
+    service = create_app(settings, clock=clock, queue=queue)
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:

@@ -105,8 +105,9 @@ class AvatarController(Controller):
             return await _answer(state, principal, ordered)
         async with state.database.transaction() as session:
             user_id = await _user_id(session, state, principal, data.user_ref)
-            existing = await AvatarService(session, state.clock).of_user(principal.brand_id, user_id)
-            known = await AvatarService(session, state.clock).known(principal.brand_id, user_id, order)
+            service = AvatarService(session, state.clock)
+            existing = await service.of_user(principal.brand_id, user_id)
+            known = await service.known(existing, order) if existing else None
         if known is not None:
             return await _answer(state, principal, known)
         avatar_id = existing.id if existing else uuid7()

@@ -72,6 +72,22 @@ def estimate_facts(params: AvatarParams) -> Estimate:
         raise InvalidFact(refused.detail, code=refused.code, field=field) from refused
 
 
+def stated(order: AvatarOrder) -> dict[str, object]:
+    """What the columns of an avatar say before any worker has."""
+    estimate = order.estimate
+    return {
+        "facts": msgspec.to_builtins(order.params),
+        "measurements": {
+            name: {"mean": round(mean, 2), "sd": round(estimate.covariance[row][row] ** 0.5, 2)}
+            for row, (name, mean) in enumerate(zip(MEASUREMENTS, estimate.mean, strict=True))
+        },
+        "covariance": [list(row) for row in estimate.covariance],
+        "evidence": list(estimate.evidence),
+        "flags": list(estimate.flags),
+        "estimator": estimate.estimator,
+    }
+
+
 class AvatarService:
     def __init__(self, session: AsyncSession, clock: Clock, listeners: Sequence[AvatarChanged] = ()) -> None:
         self.session = session
@@ -105,39 +121,42 @@ class AvatarService:
     async def newest_job(self, avatar: Avatar) -> Job | None:
         return await self.jobs.get(avatar.brand_id, avatar.job_id) if avatar.job_id else None
 
-    async def known(self, brand_id: UUID, user_id: UUID, order: AvatarOrder) -> Ordered | None:
-        """The avatar, where this very order is its newest and nothing needs to be done for it."""
-        avatar = await self.of_user(brand_id, user_id)
-        job = await self.newest_job(avatar) if avatar else None
-        if avatar is None or job is None or job.cache_key != await self._cache_key(avatar, order):
+    async def known(self, avatar: Avatar, order: AvatarOrder) -> Ordered | None:
+        """The avatar, where this order changes nothing of it: the newest one again, or its facts without the photo."""
+        job = await self.newest_job(avatar)
+        if job is None or job.state == states.CANCELLED or (job.state == states.FAILED and job.is_retryable):
             return None
-        is_retried = job.state == states.CANCELLED or (job.state == states.FAILED and bool(job.is_retryable))
-        return None if is_retried else Ordered(avatar, job, is_new=False)
+        is_same = avatar.facts == msgspec.to_builtins(order.params) and not order.hashes
+        if not is_same and job.cache_key != await self._cache_key(avatar, order):
+            return None
+        return Ordered(avatar, job, is_new=False)
 
     # ---- ordering ---------------------------------------------------------------------------------------------------
 
     async def create(self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder) -> Ordered:
         """The shopper's one avatar, made or estimated anew. `avatar_id` is used if there is none yet."""
-        await self._insert(principal, user_id, avatar_id, order)
+        is_first = await self._insert(principal, user_id, avatar_id, order)
         avatar = await self.of_user(principal.brand_id, user_id, for_update=True)
         if avatar is None:
             raise LookupError("The avatar that was just inserted is not there.")
-        known = await self.known(principal.brand_id, user_id, order)
+        known = None if is_first else await self.known(avatar, order)
         if known is not None:
             self._discard(avatar, order.photos)
             return known
-        self._take_photos(avatar, order)
-        self._take_facts(avatar, order)
-        await self._agree(avatar, order)
-        job = await self._order(principal, avatar, order, keeps_others=False)
-        for listener in self.listeners:
-            await listener(self.session, avatar)
+        with self.session.no_autoflush:
+            self._take_photos(avatar, order)
+            self._take_facts(avatar, order)
+            await self._agree(avatar, order)
+            job = await self._order(principal, avatar, order, keeps_others=is_first)
+        if not is_first:
+            for listener in self.listeners:
+                await listener(self.session, avatar)
         return Ordered(avatar, job, is_new=True)
 
     async def add_photo(self, principal: Principal, avatar_id: UUID, order: AvatarOrder) -> Ordered:
         """What is known stays until the new estimate lands; the order for the mesh of the facts alone goes on."""
         avatar = await self.get(principal, avatar_id, for_update=True)
-        known = await self.known(avatar.brand_id, avatar.user_id, order)
+        known = await self.known(avatar, order)
         if known is not None:
             self._discard(avatar, order.photos)
             return known
@@ -152,7 +171,8 @@ class AvatarService:
         if now - avatar.last_used_at >= USED_RESOLUTION:
             avatar.last_used_at = now
 
-    async def _insert(self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder) -> None:
+    async def _insert(self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder) -> bool:
+        """True: this order made it. Two at once meet one row."""
         now = self.clock.now()
         row = {
             "id": avatar_id,
@@ -160,35 +180,24 @@ class AvatarService:
             "user_id": user_id,
             "made_by": BY_BRAND if isinstance(principal, BrandContext) else BY_SHOPPER,
             "status": PENDING,
-            "facts": {},
-            "measurements": {},
-            "covariance": [],
-            "evidence": [],
-            "flags": [],
-            "estimator": order.estimate.estimator,
             "last_used_at": now,
             "created_at": now,
             "updated_at": now,
+            **stated(order),
         }
-        await insert_new(self.session, Avatar, [row], unique=("brand_id", "user_id"), returning=Avatar.id)
+        return bool(await insert_new(self.session, Avatar, [row], unique=("brand_id", "user_id"), returning=Avatar.id))
 
     def _take_facts(self, avatar: Avatar, order: AvatarOrder) -> None:
-        estimate = order.estimate
-        avatar.facts = msgspec.to_builtins(order.params)
-        avatar.measurements = {
-            name: {"mean": round(mean, 2), "sd": round(estimate.covariance[row][row] ** 0.5, 2)}
-            for row, (name, mean) in enumerate(zip(MEASUREMENTS, estimate.mean, strict=True))
-        }
-        avatar.covariance = [list(row) for row in estimate.covariance]
-        avatar.evidence = list(estimate.evidence)
-        avatar.flags = list(estimate.flags)
-        avatar.estimator = estimate.estimator
+        for name, value in stated(order).items():
+            setattr(avatar, name, value)
         avatar.last_used_at = self.clock.now()
 
     def _take_photos(self, avatar: Avatar, order: AvatarOrder) -> None:
         """What lay there and was never used goes."""
         self.discard_photos(avatar, reason="superseded")
         keys = {name: photo.key for name, photo in order.photos.items()}
+        if keys:
+            avatar.status = PENDING  # a settled avatar holds no photo, and the next query flushes
         avatar.photo_key, avatar.photo_side_key = keys.get("photo"), keys.get("photo_side")
 
     def discard_photos(self, avatar: Avatar, *, reason: str) -> None:

@@ -64,7 +64,7 @@ class Dispatcher:
             await self.ledger.close(
                 looked,
                 states.NOT_ACCEPTED,
-                refusal.reason,
+                "not_accepted",
                 is_retryable=True,
                 retry_after_s=refusal.retry_after_s,
             )

@@ -289,6 +289,7 @@ class Ledger:
                     .values(state=states.QUEUED, executions=executions, next_at=now + wait, stage=None, updated_at=now)
                 )
             else:
+                await session.execute(_job(job).values(executions=executions))
                 told = "deadline_exceeded" if state == states.NOT_ACCEPTED else code
                 await self._end(session, fresh, Ended(told, is_retryable))
         log.info("job.attempt_closed", job_id=str(job.id), state=state, code=code, is_tried_again=is_tried_again)

@@ -8,8 +8,9 @@ Convention: centimetres; body vectors and covariances in the order of `contract.
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
+from operator import mul
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -106,7 +107,8 @@ def judge(body: Body, wear: Wear) -> Judgement:
     rows = [body_row(girth, wear.waist_at) for girth in girths]
     points = _bodies(body, rows)
     charts = [[row[girth] for girth in girths] for row in wear.girths_cm.values()]
-    winners = [_cheapest(charts, point, bands) for point in points]
+    lines = [CostLine.of(limits) for limits in bands]
+    winners = [_cheapest(charts, point, lines) for point in points]
     shares = [winners.count(index) / len(winners) for index in range(len(charts))]
     sizes = [
         SizeFit(size, round(share, 3), _regions(chart, girths, bands, body, rows))
@@ -144,12 +146,26 @@ def verdict(ease_cm: float, limits: Band) -> Verdict:
     return "loose" if ease_cm < limits.loose_to else "too_loose"
 
 
-def cost(ease_cm: float, limits: Band) -> float:
+class CostLine(NamedTuple):
+    """A band as the three straight lines of its cost; plain numbers, because they are asked for some 10,000 times."""
+
+    tight: float
+    centre: float
+    per_cm_closer: float
+    per_cm_looser: float
+
+    @classmethod
+    def of(cls, limits: Band) -> "CostLine":
+        return cls(limits.tight, limits.centre, CLOSER_COST / limits.half_width, LOOSER_COST / limits.half_width)
+
+
+def cost(ease_cm: float, line: CostLine) -> float:
     """0 in the middle of regular, about 1 at its edges, from 4 upwards where it is too tight."""
-    if ease_cm < limits.tight:
-        return TIGHT_COST + TIGHT_COST_PER_CM * (limits.tight - ease_cm)
-    off = ease_cm - limits.centre
-    return (LOOSER_COST * off if off > 0 else -CLOSER_COST * off) / limits.half_width
+    tight, centre, per_cm_closer, per_cm_looser = line
+    if ease_cm < tight:
+        return TIGHT_COST + TIGHT_COST_PER_CM * (tight - ease_cm)
+    off = ease_cm - centre
+    return off * per_cm_looser if off > 0 else -off * per_cm_closer
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
@@ -182,14 +198,16 @@ def _regions(chart: list[float], girths: list[str], bands: list[Band], body: Bod
     return fits
 
 
-def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], bands: list[Band]) -> int:
+def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], lines: list[CostLine]) -> int:
     """The place of the size that costs this body least; the smaller of two equals."""
     best, best_cost = 0, math.inf
     for index, chart in enumerate(charts):
         total = 0.0
-        for value, girth, limits in zip(chart, girths_cm, bands, strict=True):
-            total += cost(value - girth, limits)
-        if total < best_cost:
+        for column, line in enumerate(lines):
+            total += cost(chart[column] - girths_cm[column], line)
+            if total >= best_cost:
+                break
+        else:
             best, best_cost = index, total
     return best
 
@@ -221,7 +239,7 @@ def _bodies(body: Body, rows: list[int]) -> list[list[float]]:
     lower = _cholesky([[body.covariance[i][j] for j in rows] for i in rows])
     means = [body.mean[row] for row in rows]
     return [
-        [mean + sum(c * z for c, z in zip(line, point, strict=False)) for mean, line in zip(means, lower, strict=True)]
+        [mean + sum(map(mul, line, point)) for mean, line in zip(means, lower, strict=True)]
         for point in normal_points(len(rows))
     ]
 
