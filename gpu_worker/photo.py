@@ -29,6 +29,9 @@ MAX_PIXELS = 50_000_000
 LONG_SIDE_PX = 1280
 """Pictures are shrunk to this; MediaPipe looks at 256 x 256 crops, so more adds nothing."""
 
+REDUCIBLE = {"RGB", "L", "RGBA", "CMYK"}
+"""Modes in which neighbouring pixels may be averaged."""
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
 
@@ -72,8 +75,9 @@ def _read(data: bytes) -> Pixels:
             if image.format == "JPEG":
                 image.draft("RGB", (2 * LONG_SIDE_PX, 2 * LONG_SIDE_PX))  # decodes at a half, quarter or eighth
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_on_white(upright), dtype=np.uint8)
+            factor = max(image.size) // (2 * LONG_SIDE_PX)
+            smaller = image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
+            return np.asarray(_on_white(ImageOps.exif_transpose(smaller)), dtype=np.uint8)
     except Image.DecompressionBombError as error:
         raise PhotoRefused("photo_too_large") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:

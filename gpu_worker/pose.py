@@ -55,6 +55,8 @@ MIN_TOUCH = 0.02
 MIN_SECOND_AREA = 0.15
 """Of a second person, as a share of the first."""
 MIN_SECOND_VISIBILITY = 0.6
+SECOND_LOOK_PX = 720
+"""Height from which the second look takes every second pixel."""
 MIN_SHOULDER_WIDTH = 0.42
 """Facing the camera shows .55 to .9; turned by 45°, .5; by 60°, .4."""
 MAX_TURN = 35.0
@@ -65,8 +67,9 @@ MIN_THIGH = 0.45
 """Height of the thigh as a share of the lower leg's; sitting foreshortens it."""
 MAX_ANKLES_CROSSED = 0.02
 MAX_WRIST_ABOVE_SHOULDER = 0.3
-WRIST_INSIDE = 0.7
-"""A wrist nearer to the middle line than this share of the half shoulder width lies across the body."""
+WRIST_INSIDE, WRIST_INSIDE_CHEST, CHEST_SHARE = 0.7, 1.3, 0.4
+"""A wrist nearer to the middle line than this share of the half shoulder width lies across the body; before the chest,
+the upper .4 of the trunk, it hides more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +229,13 @@ def _is_person(detection: Detection, silhouette: Silhouette) -> bool:
 
 def _is_second_person(detector: PoseDetector, rgb: Pixels, first: Silhouette) -> bool:
     """Look again at the picture without the first person."""
-    second = detector.detect(_without(rgb, first.mask))
+    step = -(-len(rgb) // SECOND_LOOK_PX)
+    smaller, mask = np.ascontiguousarray(rgb[::step, ::step]), first.mask[::step, ::step]
+    second = detector.detect(_without(smaller, mask))
     if second is None or second.landmarks[[*SHOULDERS, *HIPS], 2].mean() < MIN_SECOND_VISIBILITY:
         return False
-    other = (second.mask_probability > MASK_LEVEL) & ~_grown(first.mask)
-    return bool(other.sum() > MIN_SECOND_AREA * first.mask.sum())
+    other = (second.mask_probability > MASK_LEVEL) & ~_grown(mask)
+    return bool(other.sum() > MIN_SECOND_AREA * mask.sum())
 
 
 def _grown(mask: Bools) -> Bools:
@@ -295,7 +300,8 @@ def _are_limbs_clear(detection: Detection) -> bool:
     for wrist in WRISTS:
         if points[wrist, 1] < shoulders[1] - MAX_WRIST_ABOVE_SHOULDER * trunk:
             return False
-        is_beside_trunk = shoulders[1] < points[wrist, 1] < hips[1]
-        if is_beside_trunk and abs(points[wrist, 0] - (shoulders[0] + hips[0]) / 2) < WRIST_INSIDE * half:
+        level = (points[wrist, 1] - shoulders[1]) / trunk
+        allowed = WRIST_INSIDE_CHEST if level < CHEST_SHARE else WRIST_INSIDE
+        if level < 1 and abs(points[wrist, 0] - (shoulders[0] + hips[0]) / 2) < allowed * half:
             return False
     return True

@@ -36,7 +36,7 @@ from gpu_worker.training.network import fit_network
 from gpu_worker.training.people import People, Protocol
 from gpu_worker.training.pictures import Shard, generate
 
-BODIES = 4000
+BODIES = 3200
 REPLICAS = 3
 """How often each picture is used, each time with other errors of the stated facts."""
 FACTS_SEED = 2_202
@@ -213,7 +213,8 @@ def encode(regressors: dict[str, Regressor]) -> bytes:
     arrays: dict[str, NDArray[np.generic]] = {}
     for variant, regressor in regressors.items():
         for name, value in vars(regressor).items():
-            arrays[f"{variant}/{name}"] = np.asarray(value, np.float32)
+            kind = np.float16 if name in {"first", "second", "last"} else np.float32
+            arrays[f"{variant}/{name}"] = np.asarray(value, kind)
     return encode_npz(arrays)
 
 

@@ -130,7 +130,10 @@ def shard_path(folder: Path, number: int) -> Path:
 
 def _work(folder: Path, numbers: list[int], seed: int, done: Any) -> None:
     maker = Maker(seed)
+    parent = multiprocessing.parent_process()
     for number in numbers:
+        if parent is not None and not parent.is_alive():
+            return
         maker.shard(number, shard_path(folder, number))
         done.put(number)
 

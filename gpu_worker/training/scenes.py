@@ -6,7 +6,7 @@ draws one person. Nothing here is a photograph.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -323,7 +323,7 @@ def render_person(
     return Studio(body).picture(shape, stance, outfit, Shot(size_px=(960, 1280)), rng)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Draw one clothed person as a JPEG.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=7)
@@ -331,7 +331,7 @@ def main() -> int:
     parser.add_argument("--height-cm", type=float, default=178.0)
     parser.add_argument("--weight-kg", type=float, default=74.0)
     parser.add_argument("--side", action="store_true", help="one side to the camera")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     picture = render_person(
         height_cm=arguments.height_cm,
         weight_kg=arguments.weight_kg,
