@@ -12,6 +12,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 log = structlog.get_logger()
 
@@ -153,7 +154,7 @@ def _from_integrity(error: IntegrityError) -> ProblemDetailsException:
     return _about_blank(409, "It conflicts with what is stored already.")
 
 
-def _from_database(error: OperationalError) -> ProblemDetailsException:
+def _from_database(error: OperationalError | PoolTimeout) -> ProblemDetailsException:
     log.error("database.failed", exc_info=error)
     return _about_blank(503, "The database did not answer in time.", {"Retry-After": str(RETRY_AFTER_S)})
 
@@ -172,6 +173,7 @@ def plugin() -> ProblemDetailsPlugin:
                 HTTPException: _from_http,
                 IntegrityError: _from_integrity,
                 OperationalError: _from_database,
+                PoolTimeout: _from_database,
                 Exception: _from_anything,
             }
         )

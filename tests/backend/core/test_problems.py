@@ -8,7 +8,8 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.core import problems
 from backend.core.problems import AppError, NotFound, Unauthorized, Unavailable
@@ -33,6 +34,8 @@ FAILURES: dict[str, Exception] = {
     "unavailable": Unavailable("Come again."),
     "http": NotFoundException("Thing 5 is missing."),
     "duplicate": IntegrityError("insert into secret", {"secret": 1}, Exception("secret")),
+    "locked": OperationalError("update secret", {"secret": 1}, Exception("database is locked")),
+    "pool": PoolTimeout("QueuePool limit reached"),
     "fault": RuntimeError("secret"),
 }
 
@@ -55,6 +58,8 @@ ROWS = [
     ("GET", "/no/where", None, 404, "not_found", "Not Found", "Not Found"),
     ("PUT", "/app", None, 405, "method_not_allowed", "Method Not Allowed", "Method Not Allowed"),
     ("GET", "/duplicate", None, 409, "conflict", "Conflict", None),
+    ("GET", "/locked", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
+    ("GET", "/pool", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
     ("GET", "/fault", None, 500, "internal_server_error", "Internal Server Error", "The fault was logged."),
     ("POST", "/typed", b'{"height_cm": "x"}', 422, "invalid_request", "Request is not valid", None),
     ("POST", "/typed", b'{"height_cm": 1, "extra": 2}', 422, "invalid_request", "Request is not valid", None),
