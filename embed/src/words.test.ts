@@ -5,7 +5,7 @@ import { es } from "./locales/es";
 import { fr } from "./locales/fr";
 import { it as italian } from "./locales/it";
 import { ja } from "./locales/ja";
-import { LOCALES, type Locale, type Text, Wording, type WordKey, type Words } from "./words";
+import { LOCALES, type Locale, regionalTag, type Text, Wording, type WordKey, type Words } from "./words";
 
 const ALL: Record<Locale, Words> = { en, fr, de, es, it: italian, ja };
 const KEYS = Object.keys(en) as WordKey[];

@@ -85,10 +85,10 @@ export class FieldView {
   }
 }
 
-export function textInput(value: string, onType: (typed: string) => void): HTMLInputElement {
+export function textInput(name: string, value: string, onType: (typed: string) => void): HTMLInputElement {
   const input = el("input", {
     class: "field__input",
-    attributes: { type: "text", inputmode: "decimal", autocomplete: "off", id: newId("input") },
+    attributes: { type: "text", inputmode: "decimal", autocomplete: "off", name, id: newId("input") },
   });
   input.value = value;
   input.addEventListener("input", () => onType(input.value));

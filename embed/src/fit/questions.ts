@@ -119,10 +119,10 @@ class Questions {
 
   #heightInFeet(): HTMLElement {
     const { words, draft } = this.#options;
-    const feet = textInput(draft.feet, (typed) => {
+    const feet = textInput("feet", draft.feet, (typed) => {
       draft.feet = typed;
     });
-    const inches = textInput(draft.inches, (typed) => {
+    const inches = textInput("inches", draft.inches, (typed) => {
       draft.inches = typed;
     });
     feet.setAttribute("aria-label", words.text("questions.height.ft"));
@@ -174,7 +174,7 @@ class Questions {
     value: string,
     onType: (typed: string) => void,
   ): HTMLElement {
-    const view = new FieldView([textInput(value, onType)], [unit], "div");
+    const view = new FieldView([textInput(field, value, onType)], [unit], "div");
     view.title(this.#options.words.text(label));
     this.#fields.set(field, view);
     return view.element;

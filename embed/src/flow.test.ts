@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Api } from "./api/client";
+import { EventQueue } from "./api/events";
+import type { Avatar, FitResult } from "./api/schema";
+import { Flow } from "./flow";
+import { en } from "./locales/en";
+import { Shop } from "./shop";
+import { Wording } from "./words";
+
+const SESSION = "0190b8f0-1111-7000-8000-000000000001";
+const TOKEN = `h.${btoa(JSON.stringify({ iat: 0, exp: 900 }))}.s`;
+
+const resultOf = (likely: string, waistVerdict: "regular" | "snug" = "regular"): FitResult => ({
+  decision: "one",
+  recommended_size: likely,
+  between: null,
+  confidence: 0.7,
+  measure_next: null,
+  notes: ["region_missing:hip"],
+  sizes: ["S", "M", "L"].map((size) => ({
+    size,
+    probability: size === likely ? 0.7 : 0.15,
+    regions: [{ region: "waist", ease_cm: 5, sd: 2, verdict: waistVerdict }],
+  })),
+});
+
+const avatarOf = (facts: Partial<Avatar> = {}): Avatar => ({
+  id: "a1",
+  status: "pending",
+  stage: null,
+  measurements: { waist_natural_cm: { mean: 84, sd: 4 } },
+  evidence: ["height", "weight"],
+  glb_url: null,
+  error: null,
+  flags: [],
+  consent_id: null,
+  ...facts,
+});
+
+/** The backend as one shopper meets it; `avatar` and `fit` are what is read next. */
+class Backend {
+  avatar = avatarOf();
+  fit = resultOf("M");
+  refuseFacts: { code: string; status: number } | null = null;
+  readonly calls: string[] = [];
+
+  readonly send = async (path: string, init: RequestInit): Promise<Response> => {
+    if (path === "/embed/token") return Response.json({ token: TOKEN, origin: "https://shop.example" });
+    this.calls.push(`${init.method ?? "GET"} ${path}`);
+    if (path === "/v1/avatars" && this.refuseFacts) {
+      const { code, status } = this.refuseFacts;
+      return Response.json({ code }, { status });
+    }
+    if (path.startsWith("/v1/tryon-sessions")) {
+      return Response.json({ id: SESSION, garment_id: "g1", selected_size: null, fit_result: this.fit });
+    }
+    if (init.method === "DELETE") {
+      const done_at = "2026-11-21T12:00:00Z";
+      return Response.json({
+        id: "e1",
+        requested_at: done_at,
+        done_at,
+        receipts: [{}],
+        not_covered: "backups",
+      });
+    }
+    return Response.json(this.avatar);
+  };
+}
+
+interface Stage {
+  backend: Backend;
+  root: HTMLElement;
+  toShop: unknown[];
+  recorded: { type: string; metadata: unknown }[];
+}
+
+/** A frame in which a shopper stands before the questions. */
+function open(): Stage {
+  const backend = new Backend();
+  const toShop: unknown[] = [];
+  const parent = { postMessage: (message: unknown) => toShop.push(message) } as unknown as Window;
+  const shop = new Shop({
+    self: new EventTarget() as unknown as Window,
+    parent,
+    origin: "https://shop.example",
+  });
+  const api = new Api("code", async () => null, { send: backend.send, sleep: async () => undefined });
+  const recorded: Stage["recorded"] = [];
+  const events = new EventQueue(async (batch) => void recorded.push(...batch));
+  const root = document.createElement("div");
+  document.body.replaceChildren(root);
+  const variants = [
+    { id: "7", options: ["Chalk", "M"], available: true },
+    { id: "8", options: ["Chalk", "L"], available: false },
+  ];
+  const product = { productId: "7001", variantId: "7", variants };
+  new Flow({ root, words: new Wording("en-GB", en), api, shop, events, product }).start();
+  return { backend, root, toShop, recorded };
+}
+
+function find<T extends HTMLElement>(root: HTMLElement, selector: string): T {
+  const found = root.querySelector<T>(selector);
+  if (!found) throw new Error(`nothing at ${selector}`);
+  return found;
+}
+
+function type(root: HTMLElement, index: number, text: string): void {
+  const input = root.querySelectorAll<HTMLInputElement>("input[type=text]")[index];
+  if (!input) throw new Error("no such field");
+  input.value = text;
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+const submit = (root: HTMLElement): void => {
+  find(root, "form").dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+};
+
+async function answerQuestions(root: HTMLElement): Promise<void> {
+  type(root, 0, "178");
+  type(root, 1, "74");
+  submit(root);
+  await vi.advanceTimersByTimeAsync(0);
+  await vi.waitFor(() => find(root, ".answer"));
+}
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => vi.useRealTimers());
+
+describe("from the questions to the size", () => {
+  it("asks nothing of the server before the shopper presses", async () => {
+    const { root, backend } = open();
+    type(root, 0, "178");
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(backend.calls).toEqual([]);
+  });
+
+  it("takes two requests and says size, chance and fit in words", async () => {
+    const { root, backend } = open();
+    await answerQuestions(root);
+    expect(backend.calls).toEqual(["POST /v1/avatars", "POST /v1/tryon-sessions"]);
+    const card = find(root, ".answer__card").textContent ?? "";
+    expect(find(root, ".answer__size").textContent).toBe("M");
+    expect(card).toContain("About 7 in 10");
+    expect(card).toContain("Waist regular.");
+    expect(card).toContain("The shop gives no hip width");
+  });
+
+  it("keeps what was typed when the server says no, and says why in our words", async () => {
+    const { root, backend } = open();
+    backend.refuseFacts = { code: "invalid_age", status: 422 };
+    type(root, 0, "178");
+    submit(root);
+    await vi.advanceTimersByTimeAsync(0);
+    await vi.waitFor(() => expect(root.textContent).toContain("We do not estimate sizes for this age."));
+    expect(find<HTMLInputElement>(root, "input[type=text]").value).toBe("178");
+    expect(find<HTMLButtonElement>(root, "button[type=submit]").disabled).toBe(false);
+  });
+
+  it("does not send a height that is probably in feet", () => {
+    const { root, backend } = open();
+    type(root, 0, "5.8");
+    submit(root);
+    expect(root.textContent).toContain("Feet? 5 ft 8 in is 173 cm.");
+    expect(backend.calls).toEqual([]);
+  });
+
+  it("tells the store page the session and nothing about the body", async () => {
+    const { root, toShop } = open();
+    await answerQuestions(root);
+    expect(toShop).toEqual([{ v: 1, type: "tryon:session", session: SESSION }]);
+  });
+});
+
+describe("another size", () => {
+  it("shows at once how it sits, tells the server, and records the switch", async () => {
+    const { root, backend, recorded } = open();
+    await answerQuestions(root);
+    find(root, "input[value=L]").dispatchEvent(new Event("change", { bubbles: true }));
+    expect(find(root, ".answer__detail").textContent).toContain("How L sits");
+    expect(find(root, "[role=status]").textContent).not.toBeNull();
+    expect(find<HTMLButtonElement>(root, "[data-action=cart]").disabled).toBe(true);
+    expect(root.textContent).toContain("L is sold out. M would feel like this: waist regular.");
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(backend.calls).toContain(`PATCH /v1/tryon-sessions/${SESSION}`);
+    const switched = recorded.find(({ type: name }) => name === "size_switched");
+    expect(switched?.metadata).toEqual({ from: "M", to: "L", recommended: "M" });
+  });
+});
+
+describe("a photo", () => {
+  it("needs a box that nobody ticked beforehand", async () => {
+    const { root } = open();
+    await answerQuestions(root);
+    find(root, "[data-action=photo]").click();
+    const box = find<HTMLInputElement>(root, "[name=consent]");
+    expect(box.checked).toBe(false);
+    submit(root);
+    expect(root.querySelector("[name=consent]")).not.toBeNull();
+    box.checked = true;
+    submit(root);
+    expect(find(root, "h1").textContent).toBe("Your photo");
+  });
+});
+
+describe("my data", () => {
+  it("says so when nothing is stored", () => {
+    const { root } = open();
+    find(root, ".page__header button:last-child").click();
+    expect(root.textContent).toContain("Nothing of yours is stored yet.");
+  });
+
+  it("is deleted after one confirmation, with a receipt, and the flow begins anew", async () => {
+    const { root, backend } = open();
+    await answerQuestions(root);
+    find(root, ".page__header button:last-child").click();
+    find(root, "[data-action=delete]").click();
+    expect(backend.calls).not.toContain("DELETE /v1/avatars/a1");
+    find(root, "[data-action=confirm]").click();
+    await vi.advanceTimersByTimeAsync(0);
+    await vi.waitFor(() => expect(root.textContent).toMatch(/Deleted at/));
+    expect(backend.calls).toContain("DELETE /v1/avatars/a1");
+    find(root, ".button--primary").click();
+    expect(find(root, "h1").textContent).toBe("Three questions, then your size");
+    expect(find<HTMLInputElement>(root, "input[type=text]").value).toBe("");
+  });
+});
