@@ -1,8 +1,9 @@
 # ruff: noqa: INP001, S108, S603, S607, T201  a developer's script, run by hand
 """Run an image's install steps in a fresh virtual environment, without Docker.
 
-`python .ci/dry_run_image.py backend/Dockerfile`. Takes the RUN steps of the stage `packages` and the COPY steps of the last stage, so it follows the Dockerfile. System
-packages and users are the image's own affair and are left out. Then it tries what the image would start.
+`python .ci/dry_run_image.py backend/Dockerfile` takes the RUN steps of the stage `packages` and the COPY steps of the
+last stage, so it follows the Dockerfile. System packages and users are the image's own affair and are left out. Then it
+tries what the image would start.
 """
 
 import os

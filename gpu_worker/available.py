@@ -7,6 +7,7 @@ imports torch before `hmr2` is on.
 
 import importlib.util
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -158,6 +159,8 @@ def load_hmr2(
     place = "cpu" if device == "cpu" else "cuda"
     if place == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("The GPU is there, but torch cannot use it: driver and build do not fit.")
+    if place == "cpu":
+        torch.set_num_threads(os.cpu_count() or 1)  # the process asks for one thread, which suits small matrices
     with timeline.span("weights"):
         network = hmr2.LoadedNetwork(hmr2.load(weights, place, sizes=sizes or hmr2.FULL), place)
     with timeline.span("smpl"):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gpu_worker import photo as photos
 from gpu_worker.available import Hmr2Settings, SilhouetteAndHmr2, photo_estimator
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.contract import AvatarParams
-from gpu_worker.estimators.questionnaire import Facts, estimate
+from gpu_worker.estimators.questionnaire import Estimate, Facts, estimate
 from gpu_worker.fusion import fuse
 from gpu_worker.pipeline import Pipeline
 from gpu_worker.start_timeline import StartTimeline
@@ -90,13 +91,13 @@ def warm(files: tuple[Path, Path], device: Any, picture: bytes) -> dict[str, Any
     stages: dict[str, list[float]] = {}
     for _ in range(ROUNDS + 1):
         photo = timed(stages, "decode", lambda: photos.decode(picture))
-        person = timed(stages, "detect and gates", lambda p=photo: both._silhouette.find(p))
-        outline = timed(stages, "silhouette", lambda f=person: both._silhouette.measure(*f, facts))
+        detection, cut_out = timed(stages, "detect and gates", partial(both._silhouette.find, photo))
+        outline = timed(stages, "silhouette", partial(both._silhouette.measure, detection, cut_out, facts))
         hmr2 = both._loading.result()
-        shape = timed(stages, "hmr2", lambda p=photo, f=person, h=hmr2: h.measure(p, *f, facts))
+        shape = timed(stages, "hmr2", partial(hmr2.measure, photo, detection, cut_out, facts))
         for name, milliseconds in hmr2.timings_ms.items():
             stages.setdefault(f"hmr2: {name}", []).append(milliseconds)
-        timed(stages, "fuse", lambda a=outline, b=shape: fuse(estimate(facts), fuse(a, b)))
+        timed(stages, "fuse", partial(fuse_all, facts, outline, shape))
         files_made = timed(stages, "whole job", lambda: pipeline.run_avatar(params, picture, None, lambda _stage: None))
         for name, milliseconds in files_made.timings_ms.items():
             stages.setdefault(f"job: {name}", []).append(milliseconds)
@@ -107,6 +108,10 @@ def warm(files: tuple[Path, Path], device: Any, picture: bytes) -> dict[str, Any
     if device != "cpu":
         report["gpu_memory_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
     return report
+
+
+def fuse_all(facts: Facts, outline: Estimate, shape: Estimate) -> Estimate:
+    return fuse(estimate(facts), fuse(outline, shape))
 
 
 def timed(stages: dict[str, list[float]], name: str, work: Callable[[], Any]) -> Any:
