@@ -248,7 +248,7 @@ def _bodies(body: Body, rows: list[int]) -> list[list[float]]:
 def normal_points(dimensions: int) -> list[tuple[float, ...]]:
     """A rank-1 lattice (Kronecker sequence of the generalised golden ratio) mapped to the normal distribution.
 
-    Points come in pairs z, -z, so that the mean of every linear function is exact.
+    Points come in pairs z, -z and each axis is scaled to variance 1, so that means and variances are exact.
     """
     ratio = 2.0
     for _ in range(64):
@@ -258,7 +258,9 @@ def normal_points(dimensions: int) -> list[tuple[float, ...]]:
         tuple(inverse((0.5 + (k + 1) * ratio ** -(axis + 1)) % 1) for axis in range(dimensions))
         for k in range(POINTS // 2)
     ]
-    return [point for z in half for point in (z, tuple(-x for x in z))]
+    scale = [math.sqrt(len(half) / sum(z[axis] ** 2 for z in half)) for axis in range(dimensions)]
+    scaled = [tuple(map(mul, z, scale)) for z in half]
+    return [point for z in scaled for point in (z, tuple(-x for x in z))]
 
 
 def _cholesky(matrix: list[list[float]]) -> list[list[float]]:

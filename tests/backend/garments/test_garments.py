@@ -1,0 +1,121 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.factories import Given, GivenBrand
+
+CHART = {"unit": "cm", "measures": "garment", "sizes": {"S": {"chest": 96}, "M": {"chest": 102}, "10": {"chest": 108}}}
+TEE: dict[str, Any] = {"name": "Tee", "category": "t-shirt", "size_chart": CHART}
+
+
+@pytest.fixture
+async def brand(given: Given) -> GivenBrand:
+    return await given.brand()
+
+
+async def create(http: httpx.AsyncClient, brand: GivenBrand, **changes: Any) -> httpx.Response:
+    return await http.post("/v1/garments", headers=brand.headers, json=TEE | changes)
+
+
+class TestCreateGarment:
+    async def test_comes_back_as_it_was_given(self, http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        answer = await create(http, brand, fabric={"stretch": "knit"}, shopify_product_id=2**53)
+        garment = answer.json()
+        assert answer.status_code == 201
+        read = await http.get(answer.headers["location"], headers=brand.headers)
+        assert read.json() == garment
+        assert list(garment["size_chart"]["sizes"]) == ["S", "M", "10"]
+        assert garment["size_chart"]["sizes"]["M"] == {"chest": 102}
+        assert garment["fabric"] == {"stretch": "knit"}
+        assert garment["shopify_product_id"] == 2**53
+
+    async def test_wrong_chart_is_refused_with_every_place(self, http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        chart = CHART | {"sizes": {"S": {"chest": 34}, "M": {"chest": 36}}}
+        answer = await create(http, brand, size_chart=chart)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (422, "invalid_size_chart")
+        assert [(one["code"], one["size"], one["measure"]) for one in problem["problems"]] == [
+            ("out_of_range", "S", "chest"),
+            ("out_of_range", "M", "chest"),
+        ]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"name": ""},
+            {"name": "   "},
+            {"name": "x" * 201},
+            {"category": "jacket"},
+            {"fabric": {"stretch": "rubber"}},
+            {"size_chart": {"measures": "garment", "sizes": {"S": {"chest": 96}}}},
+            {"size_chart": CHART | {"unit": "mm"}},
+            {"shopify_product_id": 0},
+            {"shopify_product_id": 2**63},
+            {"glb_url": "https://example.com/a.glb"},
+        ],
+    )
+    async def test_what_the_schema_does_not_know_is_refused(
+        self, changes: dict[str, Any], http: httpx.AsyncClient, brand: GivenBrand
+    ) -> None:
+        answer = await create(http, brand, **changes)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+    async def test_one_garment_for_a_product_of_a_brand(
+        self, http: httpx.AsyncClient, given: Given, brand: GivenBrand
+    ) -> None:
+        assert (await create(http, brand, shopify_product_id=7)).status_code == 201
+        taken = await create(http, brand, shopify_product_id=7)
+        assert (taken.status_code, taken.json()["code"]) == (409, "product_taken")
+        assert (await create(http, await given.brand("Another"), shopify_product_id=7)).status_code == 201
+
+
+class TestListGarments:
+    async def test_pages_by_cursor(self, http: httpx.AsyncClient, given: Given, brand: GivenBrand) -> None:
+        made = [(await create(http, brand, name=f"Tee {n}")).json()["id"] for n in range(5)]
+        await create(http, await given.brand("Another"))
+        listed: list[str] = []
+        cursor = None
+        while True:
+            query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+            page = (await http.get("/v1/garments", headers=brand.headers, params=query)).json()
+            listed += [garment["id"] for garment in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert listed == made
+
+    async def test_by_product(self, http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        await create(http, brand)
+        made = (await create(http, brand, shopify_product_id=9)).json()
+        page = await http.get("/v1/garments", headers=brand.headers, params={"shopify_product_id": 9})
+        assert [garment["id"] for garment in page.json()["items"]] == [made["id"]]
+
+    @pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": 0}, {"limit": 201}])
+    async def test_wrong_query(self, query: dict[str, Any], http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        assert (await http.get("/v1/garments", headers=brand.headers, params=query)).status_code == 422
+
+
+class TestChangeGarment:
+    async def test_what_is_left_out_stays(self, http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        made = await create(http, brand, shopify_product_id=7, fabric={"stretch": "knit"})
+        path = made.headers["location"]
+        changed = await http.patch(path, headers=brand.headers, json={"name": "Boxy tee", "fabric": None})
+        assert changed.status_code == 200
+        expected = made.json() | {"name": "Boxy tee", "fabric": None}
+        assert changed.json() | {"updated_at": None} == expected | {"updated_at": None}
+
+    async def test_category_that_the_chart_cannot_be_of(self, http: httpx.AsyncClient, brand: GivenBrand) -> None:
+        made = await create(http, brand)
+        answer = await http.patch(made.headers["location"], headers=brand.headers, json={"category": "trousers"})
+        assert (answer.status_code, answer.json()["problems"][0]["code"]) == (422, "no_girth")
+
+
+class TestDeleteGarment:
+    async def test_is_gone_with_its_sessions(self, http: httpx.AsyncClient, given: Given, brand: GivenBrand) -> None:
+        session = await given.session(brand, await given.shopper(brand))
+        path = f"/v1/garments/{session['garment_id']}"
+        assert (await http.delete(path, headers=brand.headers)).status_code == 204
+        assert (await http.get(path, headers=brand.headers)).status_code == 404
+        assert (await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)).status_code == 404
+        assert (await http.delete(path, headers=brand.headers)).status_code == 404
