@@ -54,8 +54,13 @@ export class Flow {
   }
 
   start(): void {
-    this.#options.events.record("widget_opened", { product_id: this.#options.product.productId });
+    this.opened();
     this.#showQuestions(false);
+  }
+
+  /** The shopper pressed the button on the page: the first time, or again after closing. */
+  opened(): void {
+    this.#options.events.record("widget_opened", { product_id: this.#options.product.productId });
   }
 
   /** The dialog was closed around us; what was answered stays. */
@@ -117,7 +122,7 @@ export class Flow {
       avatar: answer.avatar,
       fit,
       selectedSize,
-      news: this.#news,
+      news: this.#fitting.photoWork ? [this.#measuringWords()] : this.#news,
       figure: figure.element,
       cart,
       onPick: (size) => this.#fitting.selectSize(size),
@@ -242,8 +247,17 @@ export class Flow {
       this.#refusal = text;
       this.#news = [text];
     }
+    this.#page.announce(this.#news.join(" "));
     if (isWaiting && outcome.kind === "refused") this.#showPhoto();
     else if (isWaiting || this.#page.screenName === "answer") this.#showAnswer();
+  }
+
+  /** For whoever went back to the size while a photo is being measured. */
+  #measuringWords(): string {
+    const { words } = this.#options;
+    const size = this.#fitting.fit?.recommended_size;
+    const kept = size ? ` ${words.text("progress.keep", { size })}` : "";
+    return `${words.text("progress.title")}.${kept}`;
   }
 
   #flagWords(): string[] {

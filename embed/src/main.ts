@@ -52,6 +52,7 @@ async function show(
     product.variantId = message.variantId;
   });
   const flow = new Flow({ root, words, api, shop, events, product });
+  shop.on("tryon:opened", () => flow.opened());
   shop.on("tryon:closed", () => flow.closed());
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
