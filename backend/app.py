@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -168,3 +169,12 @@ def _closing(database: Database, store: ObjectStore, queue: ComputeQueue) -> Lif
             await database.close()
 
     return lifespan
+
+
+async def sweep(settings: Settings) -> None:
+    """The loop alone, without answering anyone: until SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with create_app(settings, sees_jobs_through=True).lifespan():
+        await stopped.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from backend.app import create_app
+from backend.app import create_app, sweep
 from backend.brands import bootstrap
 from backend.core import logging
 from backend.core.problems import AppError
@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = _add(commands, "serve", run_serve, "Answer requests and see jobs through.")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
+
+    _add(commands, "sweep", run_sweep, "See jobs through, beside replicas that only answer requests.")
 
     demo = _add(commands, "demo", run_demo_command, "Run the whole product on this machine.")
     demo.add_argument("--port", type=int, default=DEFAULT_PORT)
@@ -115,6 +117,13 @@ async def _sweep_once(settings: Settings) -> int:
     sweeper: Sweeper = app.state.sweeper
     async with app.lifespan():
         return await sweeper.step()
+
+
+def run_sweep(arguments: Arguments) -> int:
+    settings = _settings(arguments)
+    logging.configure()
+    asyncio.run(sweep(settings))
+    return 0
 
 
 def run_demo_command(arguments: Arguments) -> int:

@@ -229,6 +229,7 @@ def retry_after_s(value: str | None, now: datetime) -> float:
         until = parsedate_to_datetime(value)
     except ValueError:
         return 0.0
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return min(max(0.0, (until - now).total_seconds()), states.DEADLINE.total_seconds())
 
 
