@@ -48,12 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
 
-    _add(commands, "sweep", run_sweep, "See jobs through, beside replicas that only answer requests.")
-
     demo = _add(commands, "demo", run_demo_command, "Run the whole product on this machine.")
     demo.add_argument("--port", type=int, default=DEFAULT_PORT)
 
-    _add(commands, "sweep", run_sweep, "One pass over what is due, for hosts without a running backend.")
+    sweeping = _add(commands, "sweep", run_sweep, "See jobs through, beside replicas that only answer requests.")
+    sweeping.add_argument("--once", action="store_true", help="one pass over what is due, for a timer")
     _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
 
     brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
@@ -109,7 +108,10 @@ def run_serve(arguments: Arguments) -> int:
 
 def run_sweep(arguments: Arguments) -> int:
     logging.configure()
-    return _show({"done": asyncio.run(_sweep_once(_settings(arguments)))})
+    if arguments.once:
+        return _show({"done": asyncio.run(_sweep_once(_settings(arguments)))})
+    asyncio.run(sweep(_settings(arguments)))
+    return 0
 
 
 async def _sweep_once(settings: Settings) -> int:
@@ -117,13 +119,6 @@ async def _sweep_once(settings: Settings) -> int:
     sweeper: Sweeper = app.state.sweeper
     async with app.lifespan():
         return await sweeper.step()
-
-
-def run_sweep(arguments: Arguments) -> int:
-    settings = _settings(arguments)
-    logging.configure()
-    asyncio.run(sweep(settings))
-    return 0
 
 
 def run_demo_command(arguments: Arguments) -> int:
