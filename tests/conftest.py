@@ -18,7 +18,7 @@ from pytest_socket import socket_allow_hosts
 from backend.app import create_app
 from backend.core import logging
 from backend.core.clock import Clock
-from backend.jobs.queue import ComputeQueue
+from backend.jobs.queue import ComputeQueue, RunPodQueue
 from backend.migrate import alembic_config
 from backend.settings import Settings
 from tests.factories import Given
@@ -117,14 +117,19 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     )
 
 
-@pytest.fixture
-def queue() -> ComputeQueue | None:
-    """None: the settings' own endpoint, which no test of the API calls."""
-    return None
+def _nobody_listens(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("no endpoint here", request=request)
 
 
 @pytest.fixture
-async def app(settings: Settings, clock: Clock, queue: ComputeQueue | None) -> AsyncIterator[Litestar]:
+def queue() -> ComputeQueue:
+    """No endpoint is there, unless the test brings one."""
+    transport = httpx.MockTransport(_nobody_listens)
+    return RunPodQueue("http://127.0.0.1:8100/v2", "local", lambda: "key", transport=transport)
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Clock, queue: ComputeQueue) -> AsyncIterator[Litestar]:
     service = create_app(settings, clock=clock, queue=queue)
     started, stop = asyncio.Event(), asyncio.Event()
 
