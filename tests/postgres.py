@@ -42,7 +42,9 @@ class Cluster:
         return self.address.format(name=name)
 
     def clone(self, name: str) -> str:
-        self._administer(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), _TEMPLATE))
+        self._administer(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(name), _TEMPLATE)
+        )
         return self.url(name)
 
     def create(self, name: str) -> str:
