@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import questionnaire from "../../../gpu_worker/estimators/questionnaire.py?raw";
 import { en } from "../locales/en";
 import { Wording } from "../words";
-import { convertDraft, type Draft, emptyDraft, readDraft } from "./validation";
+import { convertDraft, type Draft, emptyDraft, LIMITS, readDraft } from "./validation";
 
 const words = new Wording("en", en);
 const draft = (typed: Partial<Draft>): Draft => ({ ...emptyDraft("metric"), ...typed });
@@ -107,5 +108,13 @@ describe("a change of units", () => {
     const typed = draft({ height: "5.8" });
     convertDraft(typed, "imperial");
     expect(typed).toMatchObject({ feet: "5", inches: "8" });
+  });
+});
+
+describe("the limits", () => {
+  it.each(Object.entries(LIMITS))("of %s are those of the server", (name, { low, high }) => {
+    const [, ...limits] =
+      new RegExp(`"?${name}"?(?: =|:) \\((\\d+)\\.0, (\\d+)\\.0\\)`).exec(questionnaire) ?? [];
+    expect(limits.map(Number)).toEqual([low, high]);
   });
 });

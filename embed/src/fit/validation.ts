@@ -49,15 +49,17 @@ interface Range {
   high: number;
 }
 
-const HEIGHT_CM: Range = { low: 130, high: 215 };
-const WEIGHT_KG: Range = { low: 30, high: 250 };
-const AGE_YEARS: Range = { low: 16, high: 80 };
-const TAPE_CM: Record<TapeName, Range> = {
-  waist_cm: { low: 50, high: 180 },
+/** The server judges by the same limits; a test holds them equal. */
+export const LIMITS = {
+  HEIGHT_RANGE_CM: { low: 130, high: 215 },
+  WEIGHT_RANGE_KG: { low: 30, high: 250 },
+  AGE_RANGE: { low: 16, high: 80 },
+  waist_cm: { low: 45, high: 200 },
   chest_cm: { low: 60, high: 180 },
-  hip_cm: { low: 60, high: 190 },
-  inseam_cm: { low: 55, high: 110 },
-};
+  hip_cm: { low: 60, high: 200 },
+  inseam_cm: { low: 50, high: 115 },
+} as const satisfies Record<string, Range>;
+const { HEIGHT_RANGE_CM: HEIGHT_CM, WEIGHT_RANGE_KG: WEIGHT_KG, AGE_RANGE: AGE_YEARS } = LIMITS;
 /** kg/m²: outside of it a weight was more likely typed in the other unit. */
 const BELIEVABLE_BMI: Range = { low: 15, high: 45 };
 
@@ -155,7 +157,7 @@ class DraftReader {
   tape(name: TapeName, typed: string): number | null {
     const value = parseNumber(typed);
     if (value === null) return null;
-    const range = TAPE_CM[name];
+    const range = LIMITS[name];
     const cm = this.#units === "metric" ? value : inchesToCm(value);
     if (isIn(cm, range)) return cm;
     if (this.#units === "metric" && isIn(inchesToCm(value), range)) {

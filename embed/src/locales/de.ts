@@ -69,7 +69,7 @@ export const de: Words = {
   "answer.unsure": "{name}: Dieses Maß würde am meisten helfen.",
   "answer.unsure.likeliest": "Bisher am wahrscheinlichsten ist {size}: {chance}.",
   "answer.none": "{size} käme am nächsten: {fit}.",
-  "answer.runner_up": "Am nächsten kommt {size}: {chance}.",
+  "answer.runner_up": "Danach am wahrscheinlichsten: {size}, {chance}.",
   "answer.feels": "{size}: {fit}.",
   "answer.changed": "Mit deinem Foto: {now} statt {before}, weil {reason}.",
   "answer.changed.plain": "Mit deinem Foto: {now} statt {before}.",

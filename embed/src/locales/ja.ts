@@ -61,7 +61,7 @@ export const ja: Words = {
   "hint.tape_in_cm": "センチメートルですか。{value}になります。",
   "hint.use": "{value}にする",
 
-  "answer.title.one": "おすすめのサイズ",
+  "answer.title.one": "可能性が最も高いサイズ",
   "answer.title.between": "2つのサイズの間です",
   "answer.title.unsure": "まだはっきり言えません",
   "answer.title.none_fits": "合うサイズがなさそうです",
