@@ -45,6 +45,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     """What the queue says of one execution. `stage` is the worker's last report, `error` its code."""
 
     state: State
+    is_queued: bool = False
     stage: str | None = None
     error_code: str | None = None
     is_retryable: bool = True
@@ -250,6 +251,7 @@ def read_status(content: bytes) -> JobStatus:
     code, is_retryable = read_error(body.get("error"))
     return JobStatus(
         state=state or "open",
+        is_queued=name == "IN_QUEUE",
         stage=output.get("stage") if isinstance(output, dict) and isinstance(output.get("stage"), str) else None,
         error_code=code,
         is_retryable=is_retryable,

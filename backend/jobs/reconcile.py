@@ -83,7 +83,10 @@ class Reconciler:
         age = self.clock.now() - looked.attempt.submitted_at
         if age > states.EXECUTION_TIMEOUT and await self._succeeded(looked, status):
             return
-        await self.ledger.still_open(looked, states.poll_delay(age, is_local=self.queue.is_local), status.stage)
+        await self.ledger.still_open(looked, self._poll_delay(age, status), status.stage)
+
+    def _poll_delay(self, age: timedelta, status: JobStatus) -> timedelta:
+        return states.poll_delay(age, is_local=self.queue.is_local, is_queued=status.is_queued)
 
     async def _ended(self, looked: Looked, status: JobStatus) -> None:
         if status.state == "failed":

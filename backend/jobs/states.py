@@ -49,8 +49,11 @@ def backoff(tries: int, at_least_s: float = 0.0) -> timedelta:
     return timedelta(seconds=max(MIN_BACKOFF_S, at_least_s, random.uniform(0, ceiling_s)))  # noqa: S311  no secret
 
 
-def poll_delay(age: timedelta, *, is_local: bool) -> timedelta:
-    """The older an attempt, the rarer we ask; hooks make it due at once anyway."""
-    low_s, high_s = (0.25, 2.0) if is_local else (2.0, 15.0)
+def poll_delay(age: timedelta, *, is_local: bool, is_queued: bool = False) -> timedelta:
+    """The older an attempt, the rarer we ask; hooks make it due at once anyway.
+
+    One that still waits in the queue has no stage to show: asked rarely, a long queue costs little.
+    """
+    low_s, high_s = (0.25, 5.0 if is_queued else 2.0) if is_local else (2.0, 15.0)
     seconds = min(max(age.total_seconds() / 4, low_s), high_s)
     return timedelta(seconds=seconds * random.uniform(0.7, 1.3))  # noqa: S311

@@ -124,25 +124,25 @@ class TestStatus:
     @pytest.mark.parametrize(
         ("body", "expected"),
         [
-            ({"status": "IN_QUEUE"}, JobStatus("open", error_code="internal")),
+            ({"status": "IN_QUEUE"}, JobStatus("open", is_queued=True, error_code="internal")),
             ({"status": "RUNNING"}, JobStatus("open", error_code="internal")),
             ({"status": "NEVER_HEARD_OF"}, JobStatus("open", error_code="internal")),
             ({"status": 7}, JobStatus("open", error_code="internal")),
             ({}, JobStatus("open", error_code="internal")),
             (
                 {"status": "IN_PROGRESS", "output": {"stage": "measuring", "of": 5}, "workerId": "w"},
-                JobStatus("open", "measuring", "internal", worker_id="w"),
+                JobStatus("open", stage="measuring", error_code="internal", worker_id="w"),
             ),
             (
                 {"status": "COMPLETED", "delayTime": 12, "executionTime": 345.6, "output": "x"},
-                JobStatus("completed", None, "internal", delay_ms=12, exec_ms=346),
+                JobStatus("completed", error_code="internal", delay_ms=12, exec_ms=346),
             ),
             (
                 {"status": "FAILED", "error": '{"code": "photo_pose", "retryable": false}'},
-                JobStatus("failed", None, "photo_pose", is_retryable=False),
+                JobStatus("failed", error_code="photo_pose", is_retryable=False),
             ),
-            ({"status": "TIMED_OUT", "delayTime": -1}, JobStatus("timed_out", None, "internal")),
-            ({"status": "CANCELLED", "executionTime": True}, JobStatus("cancelled", None, "internal")),
+            ({"status": "TIMED_OUT", "delayTime": -1}, JobStatus("timed_out", error_code="internal")),
+            ({"status": "CANCELLED", "executionTime": True}, JobStatus("cancelled", error_code="internal")),
         ],
     )
     def test_read(self, body: Any, expected: JobStatus) -> None:
