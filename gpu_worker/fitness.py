@@ -1,6 +1,7 @@
 """Whether this process could take jobs: the health check of the image. `python -m gpu_worker.fitness` exits 0 or 1.
 
-What is optional and absent is no fault: the worker says so and offers the rest.
+What is optional and absent is no fault: the worker says so and offers the rest. But who has signed for hmr2 wants it, so
+then it is one, shown here; the worker itself still takes jobs.
 """
 
 import os
@@ -22,7 +23,7 @@ def faults(environ: Mapping[str, str]) -> list[str]:
         wanted = Hmr2Settings.from_env(environ)
     except ValueError as error:
         return [*found, str(error)]
-    if wanted.weights is not None:
+    if wanted.licence_accepted_by:
         found += [f"hmr2: {e.reason}" for e in available_estimators(wanted) if e.name == "hmr2" and not e.is_available]
     return found
 
