@@ -1,7 +1,7 @@
 """Whether this process could take jobs: the health check of the image. `python -m gpu_worker.fitness` exits 0 or 1.
 
-What is optional and absent is no fault: the worker says so and offers the rest. But who has signed for hmr2 wants it, so
-then it is one, shown here; the worker itself still takes jobs.
+What is optional and absent is no fault: the worker says so and offers the rest. But who has signed for hmr2 wants it,
+so then it is one, shown here; the worker itself still takes jobs.
 """
 
 import os
