@@ -60,7 +60,7 @@ export class Wording {
   }
 
   list(items: string[]): string {
-    return new Intl.ListFormat(this.tag, { type: "unit", style: "long" }).format(items);
+    return new Intl.ListFormat(this.tag, { type: "conjunction", style: "narrow" }).format(items);
   }
 
   time(at: Date): string {

@@ -109,7 +109,7 @@ const SPEAK: Record<Decision, (fit: FitResult, words: Wording) => Said> = {
 };
 
 function sentence(text: string, words: Wording): string {
-  return words.capital(`${text}.`);
+  return words.capital(words.text("fit.sentence", { text }));
 }
 
 /** The regions that a chart is compared on, by the measurement behind each. */

@@ -106,6 +106,7 @@ export const de: Words = {
   "verdict.regular": "normal",
   "verdict.loose": "locker",
   "verdict.too_loose": "zu weit",
+  "fit.sentence": "{text}.",
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} weiter als du",
   "ease.narrower": "{range} enger als du",

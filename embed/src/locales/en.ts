@@ -103,6 +103,7 @@ export const en = {
   "verdict.regular": "regular",
   "verdict.loose": "loose",
   "verdict.too_loose": "too loose",
+  "fit.sentence": "{text}.",
   "fit.region": "{region} {verdict}",
   "ease.wider": "{range} wider than you",
   "ease.narrower": "{range} narrower than you",

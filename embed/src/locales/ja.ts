@@ -105,6 +105,7 @@ export const ja: Words = {
   "verdict.regular": "標準",
   "verdict.loose": "ゆったり",
   "verdict.too_loose": "ゆるすぎ",
+  "fit.sentence": "{text}。",
   "fit.region": "{region}は{verdict}",
   "ease.wider": "体より{range}大きい",
   "ease.narrower": "体より{range}小さい",
