@@ -133,8 +133,8 @@ def _backend(http: httpx.AsyncClient, origin: str, port: int, environment: dict[
 
 
 def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, data_dir: Path) -> Service:
-    command = [
-        sys.executable, "-m", "gpu_worker.cli", "serve", "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
+    command = [  # polite: on a small machine requests are answered before bodies are built
+        "nice", "-n", "5", sys.executable, "-m", "gpu_worker.cli", "serve", "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
     ]  # fmt: skip
 
     async def ready() -> bool:
