@@ -87,7 +87,9 @@ bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR 
 	@$(BIN)/python -m gpu_worker.training.bench_accuracy
 
 bench-api: install ## First size from three answers, and photo to ready, against the demo's own processes
-	@$(BIN)/python -m backend.bench_api
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(BIN)/python -m gpu_worker.training.scenes --out $$folder/person.jpg --seed 7 --sex male --height-cm 178 --weight-kg 74 \
+		&& $(BIN)/python -m backend.bench_api --photo $$folder/person.jpg
 
 bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench

@@ -22,6 +22,8 @@ STOREFRONT_SCRIPT = REPOSITORY / "shopify_extension" / "dev" / "storefront.mjs"
 EMBED_PAGE = REPOSITORY / "embed" / "dist" / "index.html"
 STEPS = 6
 DEFAULT_PORT = 8400
+POLITELY = ("nice", "-n", "5")
+"""On a small machine requests are answered before bodies are built."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ def _backend(http: httpx.AsyncClient, origin: str, port: int, environment: dict[
 
 
 def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, data_dir: Path) -> Service:
-    command = [  # polite: on a small machine requests are answered before bodies are built
-        "nice", "-n", "5", sys.executable, "-m", "gpu_worker.cli", "serve", "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
+    command = [
+        *POLITELY, sys.executable, "-m", "gpu_worker.cli", "serve",
+        "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
     ]  # fmt: skip
 
     async def ready() -> bool:
