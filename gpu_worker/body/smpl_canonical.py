@@ -54,6 +54,25 @@ class Levels:
     armpit: float
 
 
+@dataclass(frozen=True, eq=False)
+class Fullest:
+    """Where the girth is searched, or where it was found: shares of the stretches for chest and hip."""
+
+    chest: Floats
+    hip: Floats
+
+    def found(self, girths: Floats) -> "Fullest":
+        """The one place of each stretch where the girth is largest."""
+        chest, hip = np.split(girths[: len(self.chest) + len(self.hip)], [len(self.chest)])
+        return Fullest(self.chest[[chest.argmax()]], self.hip[[hip.argmax()]])
+
+
+EVERYWHERE = Fullest(np.linspace(0, 1, CHEST_PLANES), np.linspace(0, 1, HIP_PLANES))
+SOMEWHERE = Fullest(np.array([0.5]), np.array([0.5]))
+FINE, COARSE = 256, 128
+"""Directions in which hulls are looked at: for values, and for their derivatives."""
+
+
 class CanonicalTape:
     """Measures one model's bodies; all that depends on the mesh alone is done once."""
 
@@ -67,16 +86,35 @@ class CanonicalTape:
         off_arm[model.faces[~is_arm]] = True
         self._seam = np.flatnonzero(on_arm & off_arm)
         self._midline = np.flatnonzero((np.abs(model.template[:, 0]) < MIDLINE_M) & ~on_arm)
-        self._cutter = self._make_cutter(is_arm)
+        self._search = self._make_cutter(is_arm, EVERYWHERE, FINE)
+        self._again = self._make_cutter(is_arm, SOMEWHERE, COARSE)
 
     def measure(self, betas: Floats, *, scale: float, gender: float) -> dict[str, float]:
         """Wire name -> centimetres, NaN where a plane misses; `gender` 0 male to 1 female places the natural waist."""
+        return self._measure(betas, scale, gender, EVERYWHERE, self._search)[0]
+
+    def measure_with_derivatives(
+        self, betas: Floats, *, scale: float, gender: float, step: float
+    ) -> tuple[dict[str, float], dict[str, Floats]]:
+        """The same, and (10,) centimetres for each unit of a beta, by differences; the fullest levels stay theirs."""
+        measured, fullest = self._measure(betas, scale, gender, EVERYWHERE, self._search)
+        before, _ = self._measure(betas, scale, gender, fullest, self._again)
+        moved = [
+            self._measure(betas + step * unit, scale, gender, fullest, self._again)[0] for unit in np.eye(len(betas))
+        ]
+        slopes = {name: np.array([after[name] - before[name] for after in moved]) / step for name in before}
+        return measured, slopes
+
+    def _measure(
+        self, betas: Floats, scale: float, gender: float, where: Fullest, cutter: Cutter
+    ) -> tuple[dict[str, float], Fullest]:
         vertices = self.model.vertices(betas)
         joints = self.model.joints(vertices)
         levels = self._levels(vertices)
-        girths = self._cutter.girths(vertices, *self._planes(levels, joints, gender))
-        chest, hip = girths[:CHEST_PLANES], girths[CHEST_PLANES : CHEST_PLANES + HIP_PLANES]
-        waist, natural, thigh, neck, upper_arm = girths[CHEST_PLANES + HIP_PLANES :]
+        girths = cutter.girths(vertices, *self._planes(levels, joints, gender, where))
+        found = where.found(girths)
+        chest, hip = girths[: len(where.chest)], girths[len(where.chest) : len(where.chest) + len(where.hip)]
+        waist, natural, thigh, neck, upper_arm = girths[len(where.chest) + len(where.hip) :]
         shoulders = vertices[ACROMION_LEFT] - vertices[ACROMION_RIGHT]
         elbow, wrist = joints[_joint("left_elbow")], joints[_joint("left_wrist")]
         lengths_m = {
@@ -93,7 +131,7 @@ class CanonicalTape:
             "torso_length_cm": vertices[CERVICALE, 1] - levels.crotch,
             "height_cm": levels.stature,
         }
-        return {name: 100 * scale * float(length) for name, length in lengths_m.items()}
+        return {name: 100 * scale * float(length) for name, length in lengths_m.items()}, found
 
     def _levels(self, vertices: Floats) -> Levels:
         height = vertices[:, 1]
@@ -102,12 +140,12 @@ class CanonicalTape:
         crotch = float(midline[midline > floor + CROTCH_ABOVE * (crown - floor)].min())
         return Levels(floor, crown - floor, crotch, float(height[NAVEL]), float(height[self._seam].min()))
 
-    def _planes(self, levels: Levels, joints: Floats, gender: float) -> tuple[Floats, Floats]:
-        """(P, 3) points and (P, 3) normals, in the order in which `measure` reads them."""
+    def _planes(self, levels: Levels, joints: Floats, gender: float, where: Fullest) -> tuple[Floats, Floats]:
+        """(P, 3) points and (P, 3) normals, in the order in which `_measure` reads them."""
         low = levels.navel + CHEST_FROM * (levels.armpit - levels.navel)
-        chest = np.linspace(low, levels.armpit - ONE_CM * levels.stature, CHEST_PLANES)
-        high = levels.crotch + HIP_TO * (levels.navel - levels.crotch)
-        hip = np.linspace(levels.crotch + ONE_CM * levels.stature, high, HIP_PLANES)
+        chest = low + where.chest * (levels.armpit - ONE_CM * levels.stature - low)
+        bottom = levels.crotch + ONE_CM * levels.stature
+        hip = bottom + where.hip * (levels.crotch + HIP_TO * (levels.navel - levels.crotch) - bottom)
         natural = levels.navel + self.definitions.waist_natural_level.at(gender) * levels.stature
         heights = [*chest, *hip, levels.navel, natural, levels.crotch - 3 * ONE_CM * levels.stature]
         neck, shoulder = _joint("neck"), _joint("left_shoulder")
@@ -116,18 +154,19 @@ class CanonicalTape:
         origins = [*np.outer(heights, UP), joints[neck] + NECK_AT * neck_line, joints[shoulder] + ARM_AT * arm_line]
         return np.array(origins), np.array([*[UP] * len(heights), neck_line, arm_line])
 
-    def _make_cutter(self, is_arm: Bools) -> Cutter:
+    def _make_cutter(self, is_arm: Bools, where: Fullest, directions: int) -> Cutter:
         """Edges for each plane of `_planes`: near to where it lies on the mean body, and of the right limb."""
         model = self.model
         centre = model.template[model.faces].mean(axis=1)
-        origins, _ = self._planes(self._levels(model.template), model.joints(model.template), 0.5)
+        joints = model.joints(model.template)
+        origins, _ = self._planes(self._levels(model.template), joints, 0.5, where)
         *levels, neck, arm = origins
         stature = float(np.ptp(model.template[:, 1]))
         chosen = [~is_arm & (np.abs(centre[:, 1] - level[1]) < LEVEL_WINDOW_M) for level in levels]
         chosen[-1] &= centre[:, 0] > 0  # below the crotch, the left leg
         chosen.append(~is_arm & (np.linalg.norm(centre - neck, axis=1) < NECK_REACH * stature))
         chosen.append(np.linalg.norm(centre - arm, axis=1) < ARM_REACH * stature)
-        return Cutter([edges_of(model.faces[part]) for part in chosen])
+        return Cutter([edges_of(model.faces[part]) for part in chosen], directions)
 
 
 def _joint(name: str) -> int:

@@ -94,7 +94,7 @@ def edges_of(faces: Ints) -> Edges:
 class Cutter:
     """Girths by many planes at once, each through its own set of edges; all that depends on the mesh is done once."""
 
-    def __init__(self, edge_sets: Sequence[Edges]) -> None:
+    def __init__(self, edge_sets: Sequence[Edges], directions: int = DIRECTIONS) -> None:
         used = [np.unique(edges) for edges in edge_sets]
         starts = np.cumsum([0, *map(len, used)])
         placed = [s + np.searchsorted(u, e) for s, u, e in zip(starts[:-1], used, edge_sets, strict=True)]
@@ -103,7 +103,7 @@ class Cutter:
         self._plane_of_point = np.repeat(np.arange(self.planes), np.diff(starts))
         self._plane_of_edge = np.repeat(np.arange(self.planes), [len(e) for e in edge_sets])
         self._first, self._second = (np.ascontiguousarray(c) for c in np.concatenate(placed).T)
-        angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+        angles = np.arange(directions) * (2 * np.pi / directions)
         self._circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
     def girths(self, vertices: Floats, origins: Floats, normals: Floats) -> Floats:

@@ -162,16 +162,14 @@ class Hmr2Estimator:
 
     def _measured(self, shape: ShapePosterior, gender: float) -> tuple[Floats, Floats]:
         """(13,) measurements and their (13, 11) derivatives by betas and log scale."""
-
-        def lengths(betas: Floats) -> Floats:
-            read = self._tape.measure(betas, scale=shape.scale, gender=gender)
-            return np.array([read[name] for name in MEASUREMENTS[:-1]])
-
+        names = MEASUREMENTS[:-1]
+        read, slopes = self._tape.measure_with_derivatives(
+            shape.betas, scale=shape.scale, gender=gender, step=DERIVATIVE_STEP
+        )
         volume, volume_by = self._space.volume(shape.betas)
         mass = DENSITY_KG_M3 * shape.scale**3
-        body = lengths(shape.betas)
-        steps = DERIVATIVE_STEP * np.eye(len(shape.betas))
-        by_betas = np.stack([(lengths(shape.betas + step) - body) / DERIVATIVE_STEP for step in steps], axis=1)
+        body = np.array([read[name] for name in names])
+        by_betas = np.stack([slopes[name] for name in names])
         slope = np.zeros((len(MEASUREMENTS), len(shape.betas) + 1))
         slope[:-1] = np.column_stack([by_betas, body])
         slope[-1] = mass * np.append(volume_by, 3 * volume)

@@ -97,6 +97,15 @@ class TestCanonicalTape:
         assert found["chest_cm"] > found["waist_cm"]
         assert found["hip_cm"] > found["waist_cm"]
 
+    def test_derivatives_are_those_of_the_measurements(self, canonical: CanonicalTape) -> None:
+        betas, step = np.linspace(-1, 1, 10), 0.1
+        before, found = canonical.measure_with_derivatives(betas, scale=1.1, gender=1.0, step=step)
+        assert before == canonical.measure(betas, scale=1.1, gender=1.0)
+        for number, unit in enumerate(np.eye(10)):
+            after = canonical.measure(betas + step * unit, scale=1.1, gender=1.0)
+            for name, value in before.items():
+                assert found[name][number] == pytest.approx((after[name] - value) / step, abs=0.3), name
+
     def test_the_natural_waist_lies_higher_in_women(self, canonical: CanonicalTape) -> None:
         women, men = (canonical.definitions.waist_natural_level.at(gender) for gender in (1.0, 0.0))
         assert women > men > 0
