@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,7 +53,10 @@ class AvatarOutcomes:
         if result is None:
             raise ValueError("A sound manifest of an avatar has a result.")
         _replace_mesh(service, avatar, done)
-        avatar.measurements = msgspec.to_builtins(result.measurements)
+        avatar.measurements = {
+            name: {"mean": round(quantity.mean, 2), "sd": round(quantity.sd, 2)}
+            for name, quantity in result.measurements.items()
+        }
         avatar.covariance = result.covariance
         avatar.evidence, avatar.flags, avatar.estimator = result.evidence, result.flags, result.estimator
         is_work_left = not is_newest and avatar.job_id in await service.jobs.open_ids(avatar.brand_id, avatar.id)
