@@ -141,7 +141,7 @@ def _start_loading(weights: Path, smpl: Path, device: Device, timeline: StartTim
             log.exception("hmr2 could not be loaded: photos go to the silhouette alone")
             loading.set_exception(error)
 
-    threading.Thread(target=load, name="load-hmr2", daemon=True).start()
+    threading.Thread(target=load, name="load-hmr2").start()  # no daemon: leaving in the midst of CUDA's start aborts
     return loading
 
 

@@ -24,6 +24,8 @@ KEPT: Final = ("backbone.", "smpl_head.")
 DROPPED: Final = ("smpl.", "discriminator.", "initialized")
 LARGEST_HALF: Final = 65504.0
 SMALLEST_NORMAL_HALF: Final = 2.0**-14
+READABLE: Final = 0o644
+"""The worker runs as another user than the operator who converts."""
 LICENCE: Final = (
     "The HMR2 checkpoint has no licence of its own and was trained on SMPL-fitted data: research use only, unless the "
     "operator holds a licence that says otherwise. See docs/licences.md."
@@ -76,6 +78,7 @@ def convert(checkpoint: Path, out: Path, *, trust_pickle: bool = False, sizes: S
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         save_file(half, partial, metadata)
+        partial.chmod(READABLE)
         partial.replace(out)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -68,6 +68,7 @@ class TestConvert:
         assert found.numbers == 192_314
         assert found.tensors == len(written) == len(hmr2.expected_shapes(TINY))
         assert 0 < found.largest < 10
+        assert (tmp_path / "out" / "hmr2.safetensors").stat().st_mode & 0o044 == 0o044
         assert "yacs" not in sys.modules
 
     def test_the_lock_describes_the_file_and_says_what_its_licence_is(
