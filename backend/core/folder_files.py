@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -39,14 +39,6 @@ class FileChunks:
 
     def __del__(self) -> None:
         self._file.close()
-
-
-async def chunks_of(body: bytes | AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if isinstance(body, bytes):
-        yield body
-        return
-    async for chunk in body:
-        yield chunk
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ from backend.core.clock import Clock
 from backend.core.folder_files import (
     FileChunks,
     append,
-    chunks_of,
     create_private,
     disk_faults,
     make_folders,
@@ -33,6 +32,7 @@ from backend.core.magic import matches_type
 from backend.core.object_addresses import OwnAddresses
 from backend.core.storage import (
     BUCKETS,
+    HEAD_BYTES,
     ByteRange,
     ObjectExists,
     ObjectNotFound,
@@ -49,10 +49,10 @@ from backend.core.storage import (
     check_listed,
     check_prefix,
     check_type,
+    chunks_of,
+    limit_of,
 )
 
-HEAD_BYTES = 16
-"""How much of the beginning is kept to compare with the declared type."""
 REF_SUFFIX = "~ref"
 PUBLISH_ATTEMPTS = 5
 ORPHAN_AGE = timedelta(hours=1)
@@ -91,11 +91,10 @@ class FolderStore:
         check_type(rules, content_type)
         if not overwrite and await asyncio.to_thread(reference.exists):
             raise ObjectExists("There is an object under this key.")
-        limit = min(rules.max_bytes, rules.max_bytes if max_bytes is None else max_bytes)
         with disk_faults():
             blob = await asyncio.to_thread(self._new_blob)
         try:
-            pointer = await self._write(blob, body, content_type, limit)
+            pointer = await self._write(blob, body, content_type, limit_of(rules, max_bytes))
             with disk_faults():
                 await asyncio.to_thread(self._publish, reference, pointer, overwrite=overwrite)
         except BaseException:
