@@ -4,6 +4,8 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+# Not `npm ci`: it refuses a lock file made on one platform for lacking the optional binaries of the others.
+NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
 .PHONY: help install demo test unit e2e lint types format schema bench bench-accuracy bench-api bench-endpoint \
@@ -32,12 +34,12 @@ $(VENV)/.installed: requirements/dev.txt requirements/photo.txt requirements/mes
 embed/node_modules/.installed: embed/package-lock.json
 	@echo "[install] Front-end packages"
 	@command -v node >/dev/null || { echo "Node 20.19 or newer is needed; install it and run this again." >&2; exit 1; }
-	@cd embed && npm ci --silent --no-fund --no-audit
+	@cd embed && $(NPM_INSTALL)
 	@touch $@
 
 shopify_extension/node_modules/.installed: shopify_extension/package-lock.json
 	@echo "[install] Storefront packages"
-	@cd shopify_extension && npm ci --silent --no-fund --no-audit
+	@cd shopify_extension && $(NPM_INSTALL)
 	@touch $@
 
 embed/dist/index.html: embed/node_modules/.installed $(EMBED_SOURCES)
