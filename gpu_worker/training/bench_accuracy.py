@@ -12,6 +12,7 @@ import hashlib
 import json
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,17 @@ def errors_of(estimates: list[Estimate], truth: Floats) -> Errors:
     return Errors(mean - truth, sd)
 
 
+def measure_all(seen: Seen) -> tuple[dict[str, Errors], list[Estimate]]:
+    """Errors of every set of inputs and of the median person; and the estimates that promises are made for."""
+    model = SilhouetteModel.load()
+    estimates = {inputs.name: estimate_all(seen, inputs, model) for inputs in ALL_INPUTS}
+    results = {name: errors_of(each, seen.truth) for name, each in estimates.items()}
+    of_sex = [np.median(seen.truth[chosen], axis=0) for chosen in (seen.is_female, ~seen.is_female)]
+    middle = np.where(seen.is_female[:, None], *of_sex)
+    results["median person"] = Errors(middle - seen.truth, np.tile(seen.truth.std(axis=0), (len(middle), 1)))
+    return results, estimates[PROMISED.name]
+
+
 def mesh_errors(seen: Seen, estimates: list[Estimate], count: int) -> tuple[Errors, Floats]:
     """The tape of the final mesh against truth, for the first `count` people; and what the solves cost."""
     pipeline = Pipeline.load()
@@ -252,12 +264,15 @@ def mesh_errors(seen: Seen, estimates: list[Estimate], count: int) -> tuple[Erro
 # --- telling ---------------------------------------------------------------------------------------------------------
 
 
+COLUMNS = "bias   p90  80/95 %"
+
+
 def table_row(name: str, errors: Errors) -> str:
     cells = []
     for girth in GIRTHS:
         s = errors.summary(girth)
         cells.append(
-            f"{s['mae']:5.2f} ±{s['se']:.2f} {s['bias']:+5.2f} {s['p90']:5.1f} {s['cover80']:3.0f}/{s['cover95']:3.0f}"
+            f"{s['mae']:5.2f} ±{s['se']:.2f} {s['bias']:+5.2f} {s['p90']:5.1f} {s['cover80']:4.0f}/{s['cover95']:.0f}"
         )
     return f"{name:36s} {len(errors.error):5d}  " + "   ".join(cells)
 
@@ -294,24 +309,12 @@ def main() -> int:
     is_accepted = np.char.strip(everybody.refusal) == ""
     accepted_percent = float(100 * is_accepted.mean())
     seen = Seen(**{name: array[is_accepted] for name, array in vars(everybody).items()})
-    refused = dict(zip(*np.unique(np.char.strip(everybody.refusal[~is_accepted]), return_counts=True), strict=True))
+    refused = Counter(np.char.strip(everybody.refusal[~is_accepted]).tolist())
     print(__doc__.partition("\n\n")[2].partition("\n\n")[2])
-    print(f"{accepted_percent:.1f} % of {len(is_accepted)} photos accepted; refused: {refused or 'none'}\n")
-    columns = "MAE ±SE     bias   p90 80/95 %"
-    print(f"{'cm':36s} {'n':>5s}  " + "   ".join(f"{girth[:-3]}: {columns}"[:31] for girth in GIRTHS))
+    print(f"{accepted_percent:.1f} % of {len(is_accepted)} photos accepted; refused: {dict(refused)}\n")
+    print(f"{'cm':36s} {'n':>5s}  " + "   ".join(f"{girth[:-3]:11s}{COLUMNS}" for girth in GIRTHS))
 
-    model = SilhouetteModel.load()
-    results: dict[str, Errors] = {}
-    promised_estimates: list[Estimate] = []
-    for inputs in ALL_INPUTS:
-        estimates = estimate_all(seen, inputs, model)
-        if inputs is PROMISED:
-            promised_estimates = estimates
-        results[inputs.name] = errors_of(estimates, seen.truth)
-    middle = np.where(
-        seen.is_female[:, None], *(np.median(seen.truth[s], axis=0) for s in (seen.is_female, ~seen.is_female))
-    )
-    results["median person"] = Errors(middle - seen.truth, np.tile(seen.truth.std(axis=0), (len(middle), 1)))
+    results, promised_estimates = measure_all(seen)
     for name, errors in results.items():
         print(table_row(name, errors))
     print(f"\n{PROMISED.name}, by group")
