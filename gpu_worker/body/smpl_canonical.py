@@ -86,30 +86,34 @@ class CanonicalTape:
         off_arm[model.faces[~is_arm]] = True
         self._seam = np.flatnonzero(on_arm & off_arm)
         self._midline = np.flatnonzero((np.abs(model.template[:, 0]) < MIDLINE_M) & ~on_arm)
+        self._push = np.ascontiguousarray(np.moveaxis(model.directions, 2, 0))
+        self._pull = np.array([model.joints(push) for push in self._push])
         self._search = self._make_cutter(is_arm, EVERYWHERE, FINE)
         self._again = self._make_cutter(is_arm, SOMEWHERE, COARSE)
 
     def measure(self, betas: Floats, *, scale: float, gender: float) -> dict[str, float]:
         """Wire name -> centimetres, NaN where a plane misses; `gender` 0 male to 1 female places the natural waist."""
-        return self._measure(betas, scale, gender, EVERYWHERE, self._search)[0]
+        vertices = self.model.vertices(betas)
+        return self._measure(vertices, self.model.joints(vertices), scale, gender, EVERYWHERE, self._search)[0]
 
     def measure_with_derivatives(
         self, betas: Floats, *, scale: float, gender: float, step: float
     ) -> tuple[dict[str, float], dict[str, Floats]]:
         """The same, and (10,) centimetres for each unit of a beta, by differences; the fullest levels stay theirs."""
-        measured, fullest = self._measure(betas, scale, gender, EVERYWHERE, self._search)
-        before, _ = self._measure(betas, scale, gender, fullest, self._again)
+        vertices = self.model.vertices(betas)
+        joints = self.model.joints(vertices)
+        measured, fullest = self._measure(vertices, joints, scale, gender, EVERYWHERE, self._search)
+        before, _ = self._measure(vertices, joints, scale, gender, fullest, self._again)
         moved = [
-            self._measure(betas + step * unit, scale, gender, fullest, self._again)[0] for unit in np.eye(len(betas))
+            self._measure(vertices + step * push, joints + step * pull, scale, gender, fullest, self._again)[0]
+            for push, pull in zip(self._push, self._pull, strict=True)
         ]
         slopes = {name: np.array([after[name] - before[name] for after in moved]) / step for name in before}
         return measured, slopes
 
     def _measure(
-        self, betas: Floats, scale: float, gender: float, where: Fullest, cutter: Cutter
+        self, vertices: Floats, joints: Floats, scale: float, gender: float, where: Fullest, cutter: Cutter
     ) -> tuple[dict[str, float], Fullest]:
-        vertices = self.model.vertices(betas)
-        joints = self.model.joints(vertices)
         levels = self._levels(vertices)
         girths = cutter.girths(vertices, *self._planes(levels, joints, gender, where))
         found = where.found(girths)
