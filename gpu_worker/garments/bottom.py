@@ -1,0 +1,363 @@
+"""Skirts, trousers and shorts: a tube from the waistband; for trousers it forks into two legs.
+
+Convention: ring columns go counter-clockwise seen from above, from the wearer's right side; rows upwards in the
+seat, downwards in a leg.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from gpu_worker.body.arrays import Floats, Ints
+from gpu_worker.garments.collide import Skin
+from gpu_worker.garments.pattern import Pattern, closed, numbers
+from gpu_worker.garments.rings import GAP_M, Folds, Shapes, perimeter, place, solve_fill
+from gpu_worker.garments.support import ANGLES, CIRCLE, TINY, at, centre, girth, radius, smoothstep
+from gpu_worker.garments.tables import BodyTables
+
+Row = dict[str, float]
+
+SKIRT_SLOPE, SEAT_SLOPE, LEG_SLOPE = 0.12, 0.12, 0.06
+FORK_DROP_M = 0.018
+"""How far the fork of trousers lies below the body's crotch."""
+THIGH_BELOW_FORK_M = 0.025
+HIP_ABOVE_CROTCH_M = 0.06
+"""Where a garment's hip is measured, at least."""
+FORK_BLEND_M = 0.14
+VALLEY_FRONT, VALLEY_BACK = 0.50, 0.55
+"""How near to the middle front and back of the seat come at the fork, as a share of the hull."""
+FOOT_M = 0.075
+"""Trousers end above the foot: what is longer would lie on it."""
+SQUEEZED_M = 0.0035
+"""Cloth nearer than this to skin and to the middle is between two thighs."""
+MIDDLE_M = 0.0002
+"""How near to the middle the cloth of a leg may come."""
+OUTER_YIELD = 0.2
+"""How much of a leg's girth correction its outer half takes."""
+BAND_BELOW_NAVEL_M = 0.03
+
+
+@dataclass(frozen=True)
+class SkirtStyle:
+    rows: int
+    folds: Folds
+    columns: int = 112
+
+
+@dataclass(frozen=True)
+class TrouserStyle:
+    seat_rows: int
+    leg_rows: int
+    folds: Folds
+    columns: int = 64
+    crotch_columns: int = 15
+
+
+class SkirtPattern:
+    """Vertex numbers of a skirt."""
+
+    def __init__(self, style: SkirtStyle) -> None:
+        self.style = style
+        self.ring = numbers(0, style.rows, style.columns)
+        self.count = self.ring.size
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        half = self.style.columns // 2
+        ring = closed(self.ring)
+        hems = {"hem": (self.ring[0], self.ring[1]), "waistband": (self.ring[-1][::-1], self.ring[-2][::-1])}
+        return Pattern(self.count, {"front": ring[:, : half + 1], "back": ring[:, half:]}, hems)
+
+
+class SkirtBuilder:
+    """Puts a skirt on one body."""
+
+    def __init__(self, pattern: SkirtPattern, tables: BodyTables) -> None:
+        self.pattern = pattern
+        self.style = pattern.style
+        self.tables = tables
+        self.angle = ring_angles(self.style.columns, 1.25)
+
+    def rows(self, row: Row) -> tuple[Floats, dict[str, float]]:
+        """Heights (R,) upwards, and the charted heights."""
+        band = self.tables.waist
+        hem = max(band - row["length"], self.tables.floor + 0.05)
+        marks = {"waist": band, "hip": self.tables.hip, "hem": hem}
+        heights = np.linspace(hem, band, self.style.rows)
+        if hem + 0.03 < marks["hip"]:
+            heights[int(np.abs(heights - marks["hip"]).argmin())] = marks["hip"]
+        else:
+            del marks["hip"]
+        return heights, marks
+
+    def marks(self, row: Row) -> dict[str, float]:
+        """Measure -> height at which the chart's girth is the cloth's."""
+        return self.rows(row)[1]
+
+    def settle(self, points: Floats, skin: Skin) -> Floats:
+        """Nothing to do: a tube has no inner sides."""
+        del skin
+        return points
+
+    def girths(self, row: Row) -> dict[float, float]:
+        return {height: row[name] for name, height in self.marks(row).items()}
+
+    def ease(self, row: Row) -> Floats:
+        """(N,) metres of girth between cloth and skin, from the chart and the body's sections alone."""
+        heights, marks = self.rows(row)
+        ease = np.zeros(self.pattern.count)
+        ease[self.pattern.ring] = (charted(heights, marks, row) - self.tables.girth_at(heights))[:, None]
+        return ease
+
+    def build(self, row: Row) -> Floats:
+        heights, marks = self.rows(row)
+        down = heights[::-1]
+        shapes = Shapes.of(self.tables.levels, self.tables.torso, down, slope=SKIRT_SLOPE)
+        hip = marks.get("hip", marks["waist"])
+        share = smoothstep((hip + 0.05 - down) / max(hip + 0.05 - down[-1], 0.05), 0.0, 0.9)
+        fill = solve_fill(shapes, self.girths(row), self.angle, self.style.folds, share)
+        points = np.zeros((self.pattern.count, 3))
+        points[self.pattern.ring, :2] = place(shapes, fill, self.angle, self.style.folds, share)[::-1]
+        points[self.pattern.ring, 2] = heights[:, None]
+        return points
+
+
+def charted(heights: Floats, marks: dict[str, float], row: Row) -> Floats:
+    """Girth of the garment at any heights, metres, straight between the charted ones."""
+    order = sorted(marks, key=lambda name: marks[name])
+    return np.interp(heights, [marks[name] for name in order], [row[name] for name in order])
+
+
+def ring_angles(columns: int, aspect: float) -> Floats:
+    turn = -np.pi + np.arange(columns) * 2 * np.pi / columns
+    return np.arctan2(np.sin(turn), aspect * np.cos(turn))
+
+
+GRAZING_COSINE = 1e-3
+
+
+def exit_distance(support: Floats, origin: Floats, angle: Floats) -> Floats:
+    """(K,) where rays from `origin` leave the convex shape of `support` (D,); 0 where they miss it."""
+    local = support - origin @ CIRCLE
+    cosine = np.cos(angle[:, None] - ANGLES)
+    bound = local / np.where(np.abs(cosine) < GRAZING_COSINE, 1.0, cosine)
+    leave = np.where(cosine >= GRAZING_COSINE, bound, np.inf).min(axis=1)
+    enter = np.where(cosine <= -GRAZING_COSINE, bound, -np.inf).max(axis=1)
+    return np.where((leave > enter) & (leave > 0), leave, 0.0)
+
+
+class TrouserPattern:
+    """Vertex numbers of trousers or shorts."""
+
+    def __init__(self, style: TrouserStyle) -> None:
+        self.style = style
+        columns = style.columns
+        self.ring = numbers(0, style.seat_rows, columns)
+        count = self.ring.size
+        self.crotch = numbers(count, 1, style.crotch_columns)[0]
+        count += style.crotch_columns
+        quarter = columns // 4
+        fork = self.ring[0]
+        left = fork[quarter : 3 * quarter + 1]
+        right = np.concatenate([fork[3 * quarter :], fork[: quarter + 1]])
+        self.loops = {".L": np.concatenate([left, self.crotch]), ".R": np.concatenate([right, self.crotch[::-1]])}
+        self.legs: dict[str, Ints] = {}
+        for side, loop in self.loops.items():
+            self.legs[side] = np.concatenate([loop[None], numbers(count, style.leg_rows, len(loop))])
+            count += style.leg_rows * len(loop)
+        self.count = count
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        half = self.style.columns // 2
+        ring = closed(self.ring)
+        panels = {"front": ring[:, : half + 1], "back": ring[:, half:]}
+        hems = {"waistband": (self.ring[-1][::-1], self.ring[-2][::-1])}
+        for side, grid in self.legs.items():
+            panels[f"leg{side}"] = closed(grid[::-1])
+            hems[f"hem{side}"] = (grid[-1], grid[-2])
+        return Pattern(self.count, panels, hems)
+
+
+class TrouserBuilder:
+    """Puts trousers or shorts on one body."""
+
+    def __init__(self, pattern: TrouserPattern, tables: BodyTables) -> None:
+        self.pattern = pattern
+        self.style = pattern.style
+        self.tables = tables
+        self.angle = ring_angles(self.style.columns, 1.25)
+        self.fork = tables.crotch - FORK_DROP_M
+
+    def build(self, row: Row) -> Floats:
+        points = np.zeros((self.pattern.count, 3))
+        self._seat(points, row)
+        for side in (".L", ".R"):
+            self._leg(points, row, side)
+        return points
+
+    def marks(self, row: Row) -> dict[str, float]:
+        """Measure -> height at which the chart's girth is the cloth's; of thigh, knee and hem that of one leg."""
+        return self.seat_marks(row) | self.leg_marks(row)
+
+    def seat_marks(self, row: Row) -> dict[str, float]:
+        """Charted heights of the seat."""
+        band = min(self.fork + row["rise"], self.tables.waist + 0.06) if "rise" in row else self.band
+        hip = min(max(self.tables.hip, self.tables.crotch + HIP_ABOVE_CROTCH_M), band - 0.06)
+        return {"waist": band, "hip": hip}
+
+    @property
+    def band(self) -> float:
+        return self.tables.navel - BAND_BELOW_NAVEL_M
+
+    def leg_marks(self, row: Row) -> dict[str, float]:
+        """Charted heights of a leg."""
+        hem = max(self.fork - row["inseam"], self.tables.floor + FOOT_M)
+        knee = float(self.tables.joint["knee.L"][2])
+        marks = {"thigh": self.fork - THIGH_BELOW_FORK_M, "knee": knee, "hem": hem}
+        if knee < hem + 0.05:
+            del marks["knee"]
+        return marks
+
+    def _seat(self, points: Floats, row: Row) -> None:
+        marks = self.seat_marks(row)
+        heights = np.linspace(self.fork, marks["waist"], self.style.seat_rows)
+        heights[int(np.abs(heights - marks["hip"]).argmin())] = marks["hip"]
+        down = heights[::-1]
+        shapes = Shapes.of(self.tables.levels, self.tables.torso, down, slope=SEAT_SLOPE)
+        share = np.zeros(len(down))
+        girths = {height: row[name] for name, height in marks.items()}
+        fill = solve_fill(shapes, girths, self.angle, self.style.folds, share)
+        rings = place(shapes, fill, self.angle, self.style.folds, share)
+        sink = 1 - smoothstep((down - self.fork) / (marks["hip"] - self.fork), 0.0, 1.0)
+        middle = shapes.middle[:, None, :]
+        out = np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
+        reach = np.linalg.norm(rings - middle, axis=2)
+        forked = self._forked(shapes.middle[-1], reach[-1], row["thigh"])
+        reach += sink[:, None] * (forked - reach)
+        rings = middle + reach[:, :, None] * out
+        points[self.pattern.ring, :2] = rings[::-1]
+        points[self.pattern.ring, 2] = heights[:, None]
+        quarter = self.style.columns // 4
+        front, back = points[self.pattern.ring[0, quarter]], points[self.pattern.ring[0, 3 * quarter]]
+        share = np.linspace(0, 1, self.style.crotch_columns + 2)[1:-1, None]
+        points[self.pattern.crotch] = back + (front - back) * share
+        points[self.pattern.crotch, 0] = 0.0
+
+    def ease(self, row: Row) -> Floats:
+        """(N,) metres of girth between cloth and skin, from the chart and the body's sections alone."""
+        marks = self.seat_marks(row)
+        heights = np.linspace(self.fork, marks["waist"], self.style.seat_rows)
+        ease = np.zeros(self.pattern.count)
+        ease[self.pattern.ring] = (charted(heights, marks, row) - self.tables.girth_at(heights))[:, None]
+        below = self.leg_marks(row)
+        heights = np.linspace(self.fork, below["hem"], self.style.leg_rows + 1)
+        for side, grid in self.pattern.legs.items():
+            levels, support = self.tables.legs[side]
+            skin = girth(at(levels, support, heights))
+            blend = smoothstep((self.fork - heights) / FORK_BLEND_M, 0.0, 1.0)
+            leg = charted(heights, below, row) - skin
+            ease[grid[1:]] = (ease[self.pattern.ring[0, 0]] * (1 - blend) + leg * blend)[1:, None]
+            ease[self.pattern.crotch] = ease[self.pattern.ring[0, 0]]
+        return ease
+
+    def settle(self, points: Floats, skin: Skin) -> Floats:
+        """Each leg's cloth on its own side; between thighs that all but touch, in the middle."""
+        settled = points.copy()
+        for side, sign in ((".L", 1.0), (".R", -1.0)):
+            ids = self.pattern.legs[side][1:].reshape(-1)
+            x = sign * settled[ids, 0]
+            squeezed = ids[x < SQUEEZED_M]
+            distance, _ = skin.distance(settled[squeezed])
+            settled[squeezed[distance < SQUEEZED_M], 0] = sign * MIDDLE_M
+            settled[ids, 0] = sign * np.maximum(sign * settled[ids, 0], MIDDLE_M)
+        settled[self.pattern.crotch, 0] = 0.0
+        return settled
+
+    def _forked(self, middle: Floats, hull: Floats, thigh: float) -> Floats:
+        """(K,) reach of the ring at the fork: round both thighs, sunk between them, as wide as a thigh asks."""
+        legs = np.zeros(len(self.angle))
+        for levels, support in self.tables.legs.values():
+            legs = np.maximum(legs, exit_distance(at(levels, support, np.array([self.fork]))[0], middle, self.angle))
+        sunk = np.where(np.sin(self.angle) < 0, VALLEY_FRONT, VALLEY_BACK) * hull
+        bare = gaussian_filter1d(np.maximum(legs, sunk), 1.5, mode="wrap")
+        bare = np.maximum(bare, legs) + GAP_M
+        low, high = 0.0, 0.05
+        for _ in range(12):
+            surplus = (low + high) / 2
+            ring = (bare + surplus)[:, None] * np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
+            quarter = len(ring) // 4
+            half = np.linalg.norm(np.diff(ring[quarter : 3 * quarter + 1], axis=0), axis=1).sum()
+            across = float(np.linalg.norm(ring[quarter] - ring[3 * quarter]))
+            low, high = (low, surplus) if half + across > thigh else (surplus, high)
+        return bare + surplus
+
+    def _leg(self, points: Floats, row: Row, side: str) -> None:
+        sign = 1.0 if side == ".L" else -1.0
+        marks = self.leg_marks(row)
+        loop = points[self.pattern.loops[side]]
+        heights = np.linspace(self.fork, marks["hem"], self.style.leg_rows + 1)
+        for name in ("thigh", "knee"):
+            if name in marks:
+                heights[int(np.abs(heights[1:] - marks[name]).argmin()) + 1] = marks[name]
+        levels, support = self.tables.legs[side]
+        lean = gaussian_filter1d(centre(support), 5, axis=0)
+        shapes = Shapes.of(levels, support, heights, slope=LEG_SLOPE, lean=lean)
+        middle = shapes.middle
+        start, final = self._leg_angles(loop, middle[0], sign)
+        share = smoothstep((self.fork - heights) / (self.fork - marks["hem"]), 0.25, 0.9)
+        girths = {height: row[name] for name, height in marks.items()}
+        fill = solve_fill(shapes, girths, final, self.style.folds, share)
+        blend = smoothstep((self.fork - heights) / FORK_BLEND_M, 0.0, 1.0)
+        angle = start + (final - start) * blend[:, None]
+        rings = place(shapes, fill, angle, self.style.folds, share)
+        rings += (1 - blend)[:, None, None] * (loop[:, :2] - rings[0])
+        inner = 0.5 - 0.5 * sign * np.cos(final)
+        give = OUTER_YIELD + (1 - OUTER_YIELD) * smoothstep(inner, 0.3, 0.9)
+        bare = radius(shapes.skin, middle, np.arctan2(*(rings - middle[:, None, :]).transpose(2, 0, 1)[::-1]))
+        rings = self._to_girth(rings, middle, girths, heights, give, bare, sign)
+        grid = self.pattern.legs[side]
+        points[grid[1:], :2] = rings[1:]
+        points[grid[1:], 2] = heights[1:, None]
+
+    def _leg_angles(self, loop: Floats, middle: Floats, sign: float) -> tuple[Floats, Floats]:
+        """Direction of each column at the fork and further down."""
+        outer = self.style.columns // 2 + 1
+        inner = self.style.crotch_columns
+        first = -np.pi / 2 if sign > 0 else np.pi / 2
+        final = first + np.concatenate([np.linspace(0, np.pi, outer), np.pi + np.linspace(0, np.pi, inner + 2)[1:-1]])
+        seen = np.arctan2(loop[:, 1] - middle[1], loop[:, 0] - middle[0])
+        start = final + (seen - final + np.pi) % (2 * np.pi) - np.pi
+        return start, final
+
+    def _to_girth(
+        self,
+        rings: Floats,
+        middle: Floats,
+        girths: dict[float, float],
+        heights: Floats,
+        give: Floats,
+        bare: Floats,
+        sign: float,
+    ) -> Floats:
+        """Rings near the fork widened or narrowed, mostly inside, to the thigh's girth."""
+        thigh = max(girths)
+        around = perimeter(rings)
+        body = np.interp(thigh, heights[::-1], around[::-1])
+        wanted = around + (max(girths[thigh], 0.0) - body)
+        ramp = smoothstep((self.fork - heights) / THIGH_BELOW_FORK_M, 0.0, 1.0)
+        ramp *= 1 - smoothstep((self.fork - heights) / FORK_BLEND_M, 0.4, 1.0)
+        offset = rings - middle[:, None, :]
+        reach = np.linalg.norm(offset, axis=2)
+        out = offset / np.maximum(reach, TINY)[:, :, None]
+        amount = np.zeros(len(rings))
+        moved = rings
+        for _ in range(14):
+            wide = np.maximum(reach + (amount * ramp)[:, None] * give, np.minimum(bare, reach))
+            moved = middle[:, None, :] + wide[:, :, None] * out
+            moved[:, :, 0] = sign * np.maximum(sign * moved[:, :, 0], MIDDLE_M)
+            amount += np.where(ramp > 0.5, (wanted - perimeter(moved)) / (2 * np.pi * give.mean()), 0.0)
+            amount = np.clip(amount, -0.08, 0.05)
+        return moved

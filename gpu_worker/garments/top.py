@@ -1,0 +1,399 @@
+"""Tops and dresses: a tube round the trunk, front and back up over the shoulders, and two sleeves.
+
+Below the armholes the cloth is a stack of rings (`rings`). Above, front and back follow profiles of the body seen in
+planes from front to back, so that cloth runs from the shoulder to the bust without touching what lies between.
+
+Convention: panel columns go counter-clockwise seen from above, starting at the wearer's right side; rows upwards.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from gpu_worker.body.arrays import Floats, Ints
+from gpu_worker.garments.collide import Skin
+from gpu_worker.garments.pattern import Pattern, closed, numbers
+from gpu_worker.garments.rings import GAP_M, Folds, Shapes, place, solve_fill
+from gpu_worker.garments.support import ANGLES, CIRCLE, GRAZING, at, girth, radius, smoothstep
+from gpu_worker.garments.tables import BodyTables, Tube
+
+Row = dict[str, float]
+"""One size, every measure of the category, metres."""
+Neckline = Literal["crew", "v", "scoop", "boat", "high"]
+
+PANEL_COLUMNS = 48
+UPPER_ROWS = 18
+RIB_ROWS = 3
+NECK_SHARE = 0.46
+"""Share of a panel's half width, at the top, that ends at the neckline."""
+TRUNK_ASPECT = 1.4
+"""Width over depth of the trunk: spaces columns evenly along the cloth."""
+CHEST_BELOW_ARMHOLE_M = 0.025
+"""Where a garment's chest is measured."""
+ARMHOLE_EASE_M = 0.018
+"""How far the armhole lies below the armpit."""
+HANG_SLOPE = 0.08
+ARM_CLEARANCE_M = 0.014
+SAG = 0.7
+"""Share of a sleeve's surplus that hangs under the arm."""
+SLEEVE_BLEND_M = 0.11
+
+
+@dataclass(frozen=True)
+class TopStyle:
+    """What makes one kind of top another."""
+
+    rows: int
+    sleeve_rows: int
+    neckline: Neckline
+    neck_front_m: float
+    neck_back_m: float
+    neck_width_m: float
+    folds: Folds
+    rib_m: float = 0.018
+    """Height of the rib or collar that stands on the neckline."""
+
+
+class TopPattern:
+    """Vertex numbers of one kind of top."""
+
+    def __init__(self, style: TopStyle) -> None:
+        self.style = style
+        columns = PANEL_COLUMNS
+        self.ring = numbers(0, style.rows, 2 * columns)
+        count = self.ring.size
+        top_ring = np.append(self.ring[-1], self.ring[-1, 0])
+        self.front = np.concatenate([top_ring[None, : columns + 1], numbers(count, UPPER_ROWS, columns + 1)])
+        count += UPPER_ROWS * (columns + 1)
+        share = np.abs(np.linspace(-1, 1, columns + 1))
+        shoulder = np.flatnonzero(share >= NECK_SHARE)
+        self.neck_points = (int(shoulder[shoulder < columns // 2].max()), int(shoulder[shoulder > columns // 2].min()))
+        top = np.zeros((1, columns + 1), np.int32)
+        top[0, columns - shoulder] = self.front[-1, shoulder]
+        open_columns = np.flatnonzero(share < NECK_SHARE)
+        lower = numbers(count, UPPER_ROWS - 1, columns + 1)
+        count += lower.size
+        top[0, open_columns] = numbers(count, 1, len(open_columns))[0]
+        count += len(open_columns)
+        self.back = np.concatenate([top_ring[None, columns:], lower, top])
+        self.loops = {".L": self._loop(self.front[:, -1], self.back[:, 0])}
+        self.loops[".R"] = self._loop(self.front[:, 0], self.back[:, -1])
+        around = len(self.loops[".L"])
+        self.sleeves: dict[str, Ints] = {}
+        for side, loop in self.loops.items():
+            self.sleeves[side] = np.concatenate([loop[None], numbers(count, style.sleeve_rows, around)])
+            count += style.sleeve_rows * around
+        self.rib = np.concatenate([self.neck[None], numbers(count, RIB_ROWS, len(self.neck))])
+        self.count = count + RIB_ROWS * len(self.neck)
+
+    def _loop(self, front: Ints, back: Ints) -> Ints:
+        """From under the arm up the front, over the shoulder and down the back."""
+        return np.concatenate([front, back[-2:0:-1]])
+
+    @cached_property
+    def neck(self) -> Ints:
+        """(K,) the neckline, counter-clockwise seen from above, from the right neck point over the front."""
+        right, left = self.neck_points
+        columns = PANEL_COLUMNS
+        front = self.front[-1, right : left + 1]
+        back = self.back[-1, columns - left : columns - right + 1]
+        return np.concatenate([front, back[1:-1]])
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        columns = PANEL_COLUMNS
+        ring = closed(self.ring)
+        panels = {
+            "front": np.concatenate([ring[:, : columns + 1], self.front[1:]]),
+            "back": np.concatenate([ring[:, columns:], self.back[1:]]),
+            "sleeve.L": closed(self.sleeves[".L"][:, ::-1]),
+            "sleeve.R": closed(self.sleeves[".R"]),
+            "rib": closed(self.rib),
+        }
+        left, right = self.sleeves[".L"], self.sleeves[".R"]
+        hems = {
+            "hem": (self.ring[0], self.ring[1]),
+            "neck": (self.rib[-1][::-1], self.rib[-2][::-1]),
+            "cuff.L": (left[-1], left[-2]),
+            "cuff.R": (right[-1][::-1], right[-2][::-1]),
+        }
+        return Pattern(self.count, panels, hems)
+
+
+def column_angles() -> Floats:
+    """(2 C,) direction of each column of the trunk's tube, from the wearer's right side over the front."""
+    turn = -np.pi + np.arange(2 * PANEL_COLUMNS) * np.pi / PANEL_COLUMNS
+    return np.arctan2(np.sin(turn), TRUNK_ASPECT * np.cos(turn))
+
+
+class Yoke:
+    """The body above the armpits as cloth sees it: distance from `origin` by plane x and angle in (y, z)."""
+
+    def __init__(self, tables: BodyTables) -> None:
+        self.origin = tables.yoke_origin
+        self._planes, support = tables.sagittal
+        bare = radius(support, np.zeros((len(support), 2)), ANGLES.astype(np.float64))
+        soft = gaussian_filter(bare, (1.5, 1.0), mode=("nearest", "wrap"))
+        self._reach = np.maximum(soft, gaussian_filter(bare, (0.6, 0.4), mode=("nearest", "wrap")))
+
+    def reach(self, x: Floats, angle: Floats) -> Floats:
+        """Distance of the surface, for arrays of equal shape."""
+        row = np.interp(x, self._planes, np.arange(len(self._planes)))
+        column = (angle % (2 * np.pi)) / (2 * np.pi) * len(ANGLES)
+        found: Floats = map_coordinates(self._reach, [row, column], order=1, mode="grid-wrap")
+        return found
+
+    def polar(self, points: Floats) -> tuple[Floats, Floats, Floats]:
+        """x, angle and distance of points (..., 3)."""
+        y, z = points[..., 1] - self.origin[0], points[..., 2] - self.origin[1]
+        return points[..., 0], np.arctan2(z, y), np.hypot(y, z)
+
+    def points(self, x: Floats, angle: Floats, distance: Floats) -> Floats:
+        y, z = self.origin[0] + distance * np.cos(angle), self.origin[1] + distance * np.sin(angle)
+        return np.stack([x, y, z], axis=-1)
+
+    def ridge(self, x: Floats) -> tuple[Floats, Floats]:
+        """Angle and height of the shoulder line over x (n,)."""
+        angle = np.linspace(np.pi / 4, 3 * np.pi / 4, 41)
+        grid_x, grid_angle = np.broadcast_to(x[:, None], (len(x), 41)), np.broadcast_to(angle, (len(x), 41))
+        distance = self.reach(grid_x, grid_angle)
+        height = self.origin[1] + distance * np.sin(angle)
+        weight = np.exp((height - height.max(axis=1, keepdims=True)) / 0.002)
+        best = (weight * angle).sum(axis=1) / weight.sum(axis=1)
+        return best, np.asarray(height.max(axis=1))
+
+    def angle_at_height(self, x: Floats, height: Floats, *, front: bool) -> Floats:
+        """Angle (n,) at which the surface passes `height` (n,) over x (n,)."""
+        ridge, _ = self.ridge(x)
+        share = np.linspace(0, 1, 41)
+        low = np.pi if front else 0.0
+        angle = low + (ridge - low)[:, None] * share - (0.6 if not front else -0.6) * (1 - share)
+        grid_x = np.broadcast_to(x[:, None], angle.shape)
+        level = self.origin[1] + self.reach(grid_x, angle) * np.sin(angle)
+        level = np.maximum.accumulate(level, axis=1) + np.linspace(0, 1e-6, 41)
+        above = np.clip((level < height[:, None]).sum(axis=1), 1, len(share) - 1)
+        rows = np.arange(len(x))
+        low_level, high_level = level[rows, above - 1], level[rows, above]
+        part = np.clip((height - low_level) / (high_level - low_level), 0, 1)
+        found: Floats = angle[rows, above - 1] * (1 - part) + angle[rows, above] * part
+        return found
+
+
+class TopBuilder:
+    """Puts one kind of top on one body; sizes share everything that does not depend on them."""
+
+    def __init__(self, pattern: TopPattern, tables: BodyTables) -> None:
+        self.pattern = pattern
+        self.style = pattern.style
+        self.tables = tables
+        self.yoke = Yoke(tables)
+        self.angle = column_angles()
+        self.armhole = tables.armpit - ARMHOLE_EASE_M
+
+    def build(self, row: Row) -> Floats:
+        """(N, 3) the worn garment, before it is pushed off the body."""
+        points = np.zeros((self.pattern.count, 3))
+        self._trunk(points, row)
+        for front in (True, False):
+            self._upper(points, row, front=front)
+        self._fair(points)
+        for side in (".L", ".R"):
+            self._sleeve(points, row, side)
+        self._rib(points)
+        return points
+
+    def neck_half(self, row: Row) -> float:
+        return row.get("neck_width", self.style.neck_width_m) / 2
+
+    def shoulder_half(self, row: Row) -> float:
+        joint = float(self.tables.joint["shoulder.L"][0])
+        return float(np.clip(row["shoulder"] / 2 * 0.96, joint - 0.01, joint + 0.075))
+
+    def high_point(self, row: Row) -> float:
+        """Height of the high point of the shoulder, from which lengths are measured."""
+        _, height = self.yoke.ridge(np.array([self.neck_half(row)]))
+        return float(height[0]) + GAP_M
+
+    def trunk_rows(self, row: Row) -> tuple[Floats, dict[str, float]]:
+        """Heights (R,) of the rings upwards, and the charted heights by measure."""
+        hem = max(self.high_point(row) - row["length"], self.tables.floor + 0.05)
+        chest = self.armhole - CHEST_BELOW_ARMHOLE_M
+        upper = np.linspace(chest, self.armhole, 4)
+        lower = np.linspace(hem, chest, self.style.rows - 3)[:-1]
+        marks = {"chest": chest, "waist": self.tables.waist, "hip": self.tables.hip, "hem": hem}
+        heights = np.concatenate([lower, upper])
+        for name in ("waist", "hip"):
+            if hem + 0.03 < marks[name] < chest - 0.03:
+                nearest = int(np.abs(heights[1:-4] - marks[name]).argmin()) + 1
+                heights[nearest] = marks[name]
+            else:
+                del marks[name]
+        return heights, marks
+
+    def marks(self, row: Row) -> dict[str, float]:
+        """Measure -> height at which the chart's girth is the cloth's."""
+        return self.trunk_rows(row)[1]
+
+    def settle(self, points: Floats, skin: Skin) -> Floats:
+        """Nothing to do: only legs meet in the middle."""
+        del skin
+        return points
+
+    def girths(self, row: Row) -> dict[float, float]:
+        """Charted height -> girth."""
+        return {height: row[name] for name, height in self.marks(row).items()}
+
+    def _trunk(self, points: Floats, row: Row) -> None:
+        heights, _ = self.trunk_rows(row)
+        down = heights[::-1]
+        shapes = Shapes.of(self.tables.levels, self.tables.torso, down, slope=HANG_SLOPE)
+        share = smoothstep((down[0] - down) / (down[0] - down[-1]), 0.02, 0.75)
+        levels, inner = self.tables.arm_inner
+        reach = np.interp(down, levels, np.minimum(inner, 9.0)) - ARM_CLEARANCE_M
+        fill = solve_fill(shapes, self.girths(row), self.angle, self.style.folds, share, reach)
+        rings = place(shapes, fill, self.angle, self.style.folds, share, reach)[::-1]
+        points[self.pattern.ring, :2] = rings
+        points[self.pattern.ring, 2] = heights[:, None]
+
+    def _upper(self, points: Floats, row: Row, *, front: bool) -> None:
+        grid = self.pattern.front if front else self.pattern.back
+        x_low, angle_low, far_low = self.yoke.polar(points[grid[0]])
+        start = 0.0 if front else -np.pi
+        angle_low = (angle_low - start) % (2 * np.pi) + start
+        if front:
+            angle_low[[0, -1]] = 3 * np.pi / 2
+        else:
+            angle_low[[0, -1]] = -np.pi / 2
+        x_top, angle_top = self._top_line(row, front=front)
+        if not front:
+            x_top, angle_top = x_top[::-1], angle_top[::-1]
+        v = np.linspace(0, 1, len(grid))[:, None]
+        side = np.abs(np.linspace(-1, 1, grid.shape[1]))
+        inward = 0.012 * np.sin(np.pi * v) * smoothstep(side, 0.5, 1.0) * np.sign(x_low)
+        climb = v + (1 - (1 - v) ** 2 - v) * smoothstep(side, 0.4, 1.0)
+        x = x_low + (x_top - x_low) * climb - inward
+        angle = angle_low + (angle_top - angle_low) * v
+        lift_low = far_low - self.yoke.reach(x_low, angle_low)
+        settle = 1 - smoothstep(v, 0.0, 0.85)
+        lift = GAP_M + (lift_low - GAP_M) * settle
+        upper = self.yoke.points(x, angle, self.yoke.reach(x, angle) + lift)
+        points[grid[1:]] = upper[1:]
+
+    def _top_line(self, row: Row, *, front: bool) -> tuple[Floats, Floats]:
+        """X and angle (C + 1,) of the upper edge: shoulder, neckline, shoulder; in the front panel's order."""
+        share = np.linspace(-1, 1, PANEL_COLUMNS + 1)
+        neck, shoulder = self.neck_half(row), self.shoulder_half(row)
+        _right, left = self.pattern.neck_points
+        edge = abs(share[left])
+        outside = np.clip((np.abs(share) - edge) / (1 - edge), 0, 1)
+        inside = np.clip(np.abs(share) / edge, 0, 1)
+        across = np.sin(inside * np.pi / 2) if self.style.neckline != "v" else inside**0.9
+        x = np.sign(share) * np.where(inside < 1, neck * across, neck + (shoulder - neck) * outside)
+        drop = self.style.neck_front_m if front else self.style.neck_back_m
+        depth = drop * (np.cos(inside * np.pi / 2) if self.style.neckline != "v" or not front else 1 - inside)
+        ridge_angle, ridge_height = self.yoke.ridge(x)
+        height = np.where(inside < 1, self.high_point(row) - GAP_M - depth, ridge_height)
+        angle = np.where(inside < 1, self.yoke.angle_at_height(x, height, front=front), ridge_angle)
+        return x, angle
+
+    def _fair(self, points: Floats) -> None:
+        """Smooth the cloth above the chest's ring; the ring itself and everything below it stay."""
+        front, back = self.pattern.front, self.pattern.back
+        for _ in range(6):
+            for grid in (front, back):
+                panel = points[grid]
+                moved = panel.copy()
+                moved[1:-1, 1:-1] += 0.5 * (
+                    (panel[:-2, 1:-1] + panel[2:, 1:-1] + panel[1:-1, :-2] + panel[1:-1, 2:]) / 4 - panel[1:-1, 1:-1]
+                )
+                points[grid[1:-1, 1:-1]] = moved[1:-1, 1:-1]
+            whole = np.concatenate([self.pattern.ring[-4:], np.concatenate([front[1:3, :-1], back[1:3, :-1]], axis=1)])
+            band = points[whole]
+            band[1:-1] += 0.5 * ((band[:-2] + band[2:]) / 2 - band[1:-1])
+            points[whole[1:-1]] = band[1:-1]
+
+    def _rib(self, points: Floats) -> None:
+        """The rib goes on from the neckline in the cloth's direction, a little steeper."""
+        inside = np.concatenate([self.pattern.front[-3], self.pattern.back[-3]])
+        edge = np.concatenate([self.pattern.front[-1], self.pattern.back[-1]])
+        below = np.zeros(self.pattern.count, np.int32)
+        below[edge] = inside
+        neck = self.pattern.neck
+        along = points[neck] - points[below[neck]]
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        for _ in range(8):
+            along = (np.roll(along, 1, axis=0) + 2 * along + np.roll(along, -1, axis=0)) / 4
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        for step, ids in enumerate(self.pattern.rib[1:], start=1):
+            points[ids] = points[neck] + along * (self.style.rib_m * step / RIB_ROWS)
+
+    def ease(self, row: Row) -> Floats:
+        """(N,) metres of girth between cloth and skin, from the chart and the body's sections alone."""
+        heights, marks = self.trunk_rows(row)
+        order = sorted(marks, key=lambda name: marks[name])
+        girths = np.interp(heights, [marks[name] for name in order], [row[name] for name in order])
+        body = np.interp(heights, self.tables.levels, self.tables.torso_girth)
+        ease = np.zeros(self.pattern.count)
+        ease[self.pattern.ring] = (girths - body)[:, None]
+        ease[self.pattern.front[1:]] = ease[self.pattern.back[1:]] = (girths - body)[-1]
+        ease[self.pattern.rib] = (girths - body)[-1]
+        for side, grid in self.pattern.sleeves.items():
+            tube = self.tables.arms[side]
+            along = np.linspace(0.1, max(row["sleeve"] - 0.03, 0.12), len(grid) - 1)
+            width = np.interp(along, [0.14, max(row["sleeve"] - 0.03, 0.141)], [row["upper_arm"], row["sleeve_open"]])
+            arm = np.interp(along, tube.along, girth(tube.support))
+            w = smoothstep(along, 0.1, 0.15)
+            ease[grid[1:]] = ((width - arm) * w + (girths - body)[-1] * (1 - w))[:, None]
+        return ease
+
+    def _sleeve(self, points: Floats, row: Row, side: str) -> None:
+        tube = self.tables.arms[side]
+        loop = points[self.pattern.loops[side]]
+        grid = self.pattern.sleeves[side]
+        axis, origin = tube.normal[0], tube.origin[0]
+        start = (loop - origin) @ axis
+        flat = (loop - origin) - start[:, None] * axis
+        first, second = tube.first[0], tube.second[0]
+        loop_angle, loop_radius = np.arctan2(flat @ second, flat @ first), np.linalg.norm(flat, axis=1)
+        turn = -1.0 if side == ".L" else 1.0
+        final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
+        loop_angle = final + (loop_angle - final + np.pi) % (2 * np.pi) - np.pi
+        end = start[UPPER_ROWS] + row["sleeve"]
+        w = np.linspace(0, 1, len(grid))[1:, None]
+        along = start + (end - start) * w
+        gone = along - start
+        blend = smoothstep(gone / np.minimum(SLEEVE_BLEND_M, 0.75 * (end - start)), 0.0, 1.0)
+        angle = loop_angle + (final - loop_angle) * smoothstep(w, 0.0, 0.7)
+        distance, base, one, two = _sleeve_tube(tube, along, angle, row, end)
+        distance = loop_radius * (1 - blend) + distance * blend
+        points[grid[1:]] = base + distance[..., None] * (
+            np.cos(angle)[..., None] * one + np.sin(angle)[..., None] * two
+        )
+
+
+def _sleeve_tube(
+    tube: Tube, along: Floats, angle: Floats, row: Row, end: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Distance of the sleeve from the arm's axis at (R, K) places, where the axis is there, and its two directions."""
+    support = at(tube.along, tube.support, along.reshape(-1)) + GAP_M
+    flat_along = along.reshape(-1)
+    bicep = row["upper_arm"]
+    stations = [0.0, end * 0.45, end] if end < 0.35 else [0.0, 0.14, end - 0.05, end]
+    widths = (
+        [bicep, bicep, row["sleeve_open"]]
+        if end < 0.35
+        else [bicep, bicep, row["sleeve_open"] * 1.12, row["sleeve_open"]]
+    )
+    target = np.interp(flat_along, stations, widths)
+    surplus = np.maximum(target - girth(support), 0.0) / (2 * np.pi)
+    down = np.array([0.0, -1.0])
+    support = support + surplus[:, None] * (1 + SAG * (down @ CIRCLE))
+    cosine = np.cos(angle.reshape(-1)[:, None] - ANGLES)
+    distance = np.where(cosine > GRAZING, support / np.maximum(cosine, GRAZING), np.inf).min(axis=1)
+    base, one, two = (at(tube.along, rows, flat_along) for rows in (tube.origin, tube.first, tube.second))
+    beyond = np.minimum(flat_along - tube.along[0], 0.0)[:, None] * tube.normal[0]
+    shape = along.shape
+    return distance.reshape(shape), (base + beyond).reshape(*shape, 3), one.reshape(*shape, 3), two.reshape(*shape, 3)

@@ -1,0 +1,119 @@
+"""What a dressed garment promises: its chart's girths, never inside the body, layers in order, sizes that differ."""
+
+import numpy as np
+import pytest
+
+from gpu_worker.garments.chart import CATEGORIES, Category
+from gpu_worker.garments.dress import BodyUnusable, Dressed, Layer, Wardrobe, chart_rows
+from gpu_worker.garments.pattern import vertex_normals
+from gpu_worker.garments.section import measured_girths
+from gpu_worker.garments.winding import inside, samples
+
+from .conftest import Person
+
+GIRTH_ERROR_CM = 1.0
+FACE_SAMPLES = 5000
+LOOSE = (12.0, 20.0)
+"""Ease that leaves every charted girth loose, cm."""
+
+
+def chart(category: Category, person: Person, ease_cm: float) -> dict[str, float]:
+    if category in {"skirt", "trousers", "shorts"}:
+        return {"waist": person.waist_cm + ease_cm, "hip": person.hip_cm + ease_cm}
+    return {
+        "chest": person.chest_cm + ease_cm,
+        "waist": person.waist_cm + ease_cm,
+        "hip": person.hip_cm + ease_cm,
+    }
+
+
+def worn(category: Category, person: Person, *eases_cm: float) -> Dressed:
+    sizes = {f"{ease:g}": chart(category, person, ease) for ease in eases_cm}
+    return person.dressed.dress(category, chart_rows(category, sizes))
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+class TestEveryKind:
+    def test_is_never_inside_the_body(self, category: Category, people: list[Person]) -> None:
+        rng = np.random.default_rng(11)
+        for person in people:
+            dressed = worn(category, person, -4.0, 8.0)
+            for size in dressed.sizes.values():
+                points = dressed.pattern.with_hems(size.points)
+                checked = samples(points, dressed.pattern.all_faces, FACE_SAMPLES, rng)
+                assert not inside(person.winding, checked).any()
+
+    def test_has_the_charts_girths_where_it_is_loose(self, category: Category, people: list[Person]) -> None:
+        for person in people:
+            dressed = worn(category, person, *LOOSE)
+            for name, size in dressed.sizes.items():
+                girths = measured_girths(dressed, name)
+                for measure in set(girths) & {"chest", "waist", "hip"}:
+                    error_cm = (girths[measure] - size.row.metres[measure]) * 100
+                    assert abs(error_cm) <= GIRTH_ERROR_CM, (measure, error_cm)
+
+    def test_is_finite_and_faces_outwards(self, category: Category, people: list[Person]) -> None:
+        dressed = worn(category, people[0], 8.0)
+        points = dressed.sizes["8"].points
+        assert np.isfinite(points).all()
+        normals = vertex_normals(points, dressed.pattern.faces)
+        middle = points.mean(axis=0)
+        front = dressed.pattern.panels["front"]
+        facing = (normals[front] * (points[front] - middle))[..., 1].sum()
+        assert facing > 0
+
+    def test_gives_the_same_for_the_same(self, category: Category, people: list[Person]) -> None:
+        first, second = (worn(category, people[1], 6.0).sizes["6"].points for _ in range(2))
+        assert np.array_equal(first, second)
+
+
+class TestSizes:
+    def test_length_is_counted_from_the_high_point_of_the_shoulder(self, people: list[Person]) -> None:
+        sizes = {"M": {"chest": 110.0, "length": 66.0}, "L": {"chest": 116.0, "length": 70.0}}
+        dressed = people[0].dressed.dress("t-shirt", chart_rows("t-shirt", sizes))
+        hem = dressed.pattern.hems["hem"][0]
+        levels = [dressed.sizes[name].points[hem, 2] for name in ("M", "L")]
+        assert np.ptp(levels[0]) < 0.003
+        assert levels[0].mean() - levels[1].mean() == pytest.approx(0.04, abs=0.003)
+
+    def test_a_size_far_too_small_is_not_shown(self, people: list[Person]) -> None:
+        heavy = people[2]
+        rows = chart_rows("t-shirt", {"XS": {"chest": heavy.chest_cm / 1.5}, "XL": {"chest": heavy.chest_cm + 5}})
+        dressed = heavy.dressed.dress("t-shirt", rows)
+        assert [dressed.sizes[size].fits_on for size in ("XS", "XL")] == [False, True]
+
+
+class TestLayers:
+    def test_a_top_lies_over_the_trousers(self, people: list[Person]) -> None:
+        person = people[1]
+        trousers = worn("trousers", person, 10.0)
+        beneath = Layer(trousers.sizes["10"].points, trousers.pattern.faces)
+        rows = chart_rows("t-shirt", {"M": chart("t-shirt", person, 6.0)})
+        alone = person.dressed.dress("t-shirt", rows).sizes["M"].points
+        over = person.dressed.dress("t-shirt", rows, beneath).sizes["M"].points
+        normals = vertex_normals(beneath.points, beneath.faces)
+
+        def deepest(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
+            nearest = np.linalg.norm(points[:, None, :] - beneath.points[None, ::3], axis=2)
+            closest = nearest.argmin(axis=1)
+            covered = nearest.min(axis=1) < 0.015
+            height = ((points - beneath.points[::3][closest]) * normals[::3][closest]).sum(axis=1)
+            return float(height[covered].min())
+
+        low = alone[:, 2] < person.dressed.tables.waist
+        assert deepest(over[low]) > deepest(alone[low])
+        assert deepest(over[low]) > -0.002
+
+
+class TestBody:
+    @pytest.mark.parametrize("broken", ["shape", "nan", "giant"])
+    def test_what_is_no_body_is_refused(self, wardrobe: Wardrobe, people: list[Person], broken: str) -> None:
+        vertices = people[0].vertices.copy()
+        if broken == "shape":
+            vertices = vertices[:-1]
+        elif broken == "nan":
+            vertices[5, 1] = np.nan
+        else:
+            vertices *= 2
+        with pytest.raises(BodyUnusable):
+            wardrobe.body_of(vertices)
