@@ -17,13 +17,13 @@ from backend.brands.service import BrandKeys
 from backend.core import auth, headers, problems, schema
 from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database, provide_session
-from backend.core.folder_store import FolderStore
 from backend.core.health import HealthController
 from backend.core.housekeeping import Housekeeping
 from backend.core.logging import RequestLog
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
 from backend.core.storage import ObjectStore
+from backend.core.store_choice import StoreWatch, choose_store
 from backend.embed.controller import EmbedController
 from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
@@ -81,7 +81,7 @@ def create_app(
     """
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
-    store = store or FolderStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
+    store = store or choose_store(settings, clock)
     queue = queue or RunPodQueue(
         settings.runpod_endpoint_base_url, settings.runpod_endpoint_id, partial(endpoint_key, settings)
     )
@@ -91,10 +91,10 @@ def create_app(
     sweeper = Sweeper(
         Dispatcher(ledger, queue, store, settings.public_base_url),
         Reconciler(ledger, queue, store, clock),
-        _tidying(eraser, Housekeeping(store, clock)),
+        _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock)),
     )
     return Litestar(
-        FEATURES,
+        [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
         plugins=[problems.plugin()],
         dependencies=DEPENDENCIES,
         middleware=[RequestLog()],
@@ -123,9 +123,9 @@ def create_app(
     )
 
 
-def _tidying(eraser: Eraser, housekeeping: Housekeeping) -> Step:
+def _tidying(eraser: Eraser, housekeeping: Housekeeping, watch: StoreWatch) -> Step:
     async def tidy() -> int:
-        return await eraser.run_due() + await housekeeping.run_if_due()
+        return await eraser.run_due() + await housekeeping.run_if_due() + await watch.run_if_due()
 
     return tidy
 
@@ -160,8 +160,8 @@ def _sweeping(sweeper: Sweeper) -> Lifespan:
 def _closing(database: Database, store: ObjectStore, queue: ComputeQueue) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
-        await store.check()
         try:
+            await store.check()
             yield
         finally:
             await queue.close()

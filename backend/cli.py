@@ -14,7 +14,9 @@ import uvicorn
 from backend.app import create_app, sweep
 from backend.brands import bootstrap
 from backend.core import logging
+from backend.core.clock import SystemClock
 from backend.core.problems import AppError
+from backend.core.store_choice import make_buckets
 from backend.demo.run import DEFAULT_PORT, run_demo
 from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sweeping = _add(commands, "sweep", run_sweep, "See jobs through, beside replicas that only answer requests.")
     sweeping.add_argument("--once", action="store_true", help="one pass over what is due, for a timer")
+    _add(commands, "buckets", run_buckets, "Make the buckets of the Supabase project, or set them right.")
     _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
 
     brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
@@ -123,6 +126,11 @@ async def _sweep_once(settings: Settings) -> int:
 
 def run_demo_command(arguments: Arguments) -> int:
     return run_demo(arguments.port, (arguments.data_dir or Path(".data")).absolute())
+
+
+def run_buckets(arguments: Arguments) -> int:
+    logging.configure()
+    return _show({"buckets": asyncio.run(make_buckets(_settings(arguments), SystemClock()))})
 
 
 def run_migrate(arguments: Arguments) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 MIN_KEY_BYTES = 32
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+SUPABASE_ORIGIN = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
 
 Environment = Literal["development", "production"]
 
@@ -42,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Signs shopper tokens."""
     storage_signing_key: str
     """Signs addresses of stored objects."""
+    supabase_url: str
+    """The project that keeps the objects; empty: a folder in the data folder does."""
+    supabase_secret_key: str
+    """The project's secret (or service role) key; it leaves this service only towards the project."""
     runpod_endpoint_base_url: str
     """Where jobs are sent: the local endpoint, or RunPod."""
     runpod_endpoint_id: str
@@ -53,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def objects_dir(self) -> Path:
         return self.data_dir / "objects"
+
+    @property
+    def storage_origin(self) -> str:
+        """Where browsers and workers reach objects."""
+        return self.supabase_url or self.public_base_url
 
     @property
     def local_endpoint_keys_file(self) -> Path:
@@ -77,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             public_base_url=(env.get("PUBLIC_BASE_URL") or "http://127.0.0.1:8000").rstrip("/"),
             token_signing_key=env.get("TOKEN_SIGNING_KEY") or generated.get("TOKEN_SIGNING_KEY", ""),
             storage_signing_key=env.get("STORAGE_SIGNING_KEY") or generated.get("STORAGE_SIGNING_KEY", ""),
+            supabase_url=(env.get("SUPABASE_URL") or "").rstrip("/"),
+            supabase_secret_key=env.get("SUPABASE_SECRET_KEY") or "",
             runpod_endpoint_base_url=(env.get("RUNPOD_ENDPOINT_BASE_URL") or "http://127.0.0.1:8100/v2").rstrip("/"),
             runpod_endpoint_id=env.get("RUNPOD_ENDPOINT_ID") or "local",
             runpod_api_key=env.get("RUNPOD_API_KEY") or "",
@@ -99,6 +112,10 @@ def _faults(settings: Settings, env: Mapping[str, str]) -> list[str]:
     ]
     if not settings.database_url.startswith(("sqlite+aiosqlite:", "postgresql+psycopg:")):
         faults.append("DATABASE_URL must begin with sqlite+aiosqlite: or postgresql+psycopg:.")
+    if bool(settings.supabase_url) != bool(settings.supabase_secret_key):
+        faults.append("SUPABASE_URL and SUPABASE_SECRET_KEY are set together or not at all.")
+    if settings.supabase_url and SUPABASE_ORIGIN.fullmatch(settings.supabase_url) is None:
+        faults.append("SUPABASE_URL must be https://host and nothing more (http:// on this machine only).")
     if settings.environment == "production":
         needed = ("DATABASE_URL", "PUBLIC_BASE_URL", "RUNPOD_API_KEY")
         faults += [f"{name} is not set." for name in needed if not env.get(name)]

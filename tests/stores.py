@@ -1,6 +1,8 @@
 """Every object store there is, each with the way a browser or a worker reaches its addresses."""
 
+import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import uvicorn
 from litestar import Litestar
 from litestar.datastructures import State
 from pytest_socket import socket_allow_hosts
@@ -99,6 +102,20 @@ async def supabase_on_fake(server: FakeSupabaseStorage, clock: Clock) -> tuple[S
     await store.make_buckets()
     way.seen.clear()
     return store, way
+
+
+@asynccontextmanager
+async def on_a_socket(server: FakeSupabaseStorage) -> AsyncIterator[str]:
+    """Served on a free port of this machine, for clients that make connections of their own."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(server, lifespan="off", log_level="warning", access_log=False, log_config=None)
+    running = uvicorn.Server(config)
+    serving = asyncio.create_task(running.serve(sockets=[listening]))
+    while not running.started:  # noqa: ASYNC110  uvicorn offers no event
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    running.should_exit = True
+    await serving
 
 
 async def _real_project() -> SupabaseStore:

@@ -74,6 +74,6 @@ class EmbedController(Controller):
 
 
 def _page(html: str, status: int, origins: list[str], state: State) -> Response[str]:
-    policy = content_security_policy(origins, state.settings.public_base_url)
+    policy = content_security_policy(origins, state.settings.storage_origin)
     headers = EMBED_HEADERS | {"Content-Security-Policy": policy}
     return Response(html, status_code=status, media_type=HTML, headers=headers)

@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-import uvicorn
 
 from backend.core.storage import ByteRange as Part
 from backend.core.storage import (
@@ -26,7 +23,7 @@ from backend.core.supabase_store import SupabaseStore
 from tests.fake_supabase_faults import RETRY_AFTER_S, Fault, FaultyWay
 from tests.fake_supabase_storage import FakeSupabaseStorage
 from tests.fakes import HandClock
-from tests.stores import PROJECT_KEY, PROJECT_URL, SUPABASE_URL, supabase_on_fake
+from tests.stores import PROJECT_KEY, PROJECT_URL, SUPABASE_URL, on_a_socket, supabase_on_fake
 
 JSON = "application/json"
 KEY = "b/u/a.json"
@@ -355,19 +352,6 @@ def chain(error: BaseException | None) -> list[BaseException]:
     if error is None:
         return []
     return [error, *chain(error.__cause__ or (None if error.__suppress_context__ else error.__context__))]
-
-
-@asynccontextmanager
-async def on_a_socket(server: FakeSupabaseStorage) -> AsyncIterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(server, lifespan="off", log_level="warning", access_log=False, log_config=None)
-    running = uvicorn.Server(config)
-    serving = asyncio.create_task(running.serve(sockets=[listening]))
-    while not running.started:  # noqa: ASYNC110  uvicorn offers no event
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    running.should_exit = True
-    await serving
 
 
 async def test_no_connection_carries_two_uploads(server: FakeSupabaseStorage, clock: HandClock) -> None:
