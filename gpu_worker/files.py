@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ RETRY_PAUSE_S = 0.25
 """Doubled after each try."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+MAX_REFUSAL_BYTES = 4_000
 GONE = (404, 410)
 EXISTS = 409
 
@@ -93,12 +95,13 @@ class SignedFiles:
     async def _read_once(self, name: str, file: InputFile) -> bytes:
         headers = {"Accept-Encoding": "identity"}
         async with self._session.get(file.url, headers=headers, allow_redirects=False, timeout=TIMEOUT) as answer:
-            if answer.status in GONE:
+            status = await _true_status(answer)
+            if status in GONE:
                 raise FileFault("photo_gone", f"{name} is no longer there")
-            if answer.status != 200:
+            if status != 200:
                 if answer.status >= 500 or answer.status == 429:
                     answer.raise_for_status()
-                raise FileFault("download_failed", f"{name} was answered {answer.status}")
+                raise FileFault("download_failed", f"{name} was answered {status}")
             content = bytearray()
             async for chunk in answer.content.iter_chunked(64 * 1024):
                 content += chunk
@@ -114,11 +117,21 @@ class SignedFiles:
             file.url, data=_readable_once(body), headers=headers, allow_redirects=False, timeout=TIMEOUT
         )
         async with request as answer:
-            return answer.status
+            return await _true_status(answer)
 
     def _check_origin(self, name: str, url: str) -> None:
         if _origin(url) != self._origin:
             raise FileFault("input_invalid", f"{name} is not at the storage origin")
+
+
+async def _true_status(answer: aiohttp.ClientResponse) -> int:
+    """Supabase's storage answers nearly every refusal with 400; the true status is a text in the body."""
+    if answer.status != 400:
+        return answer.status
+    try:
+        return int(json.loads(await answer.content.read(MAX_REFUSAL_BYTES))["statusCode"])
+    except (ValueError, KeyError, TypeError):
+        return answer.status
 
 
 def record_of(body: bytes) -> FileRecord:
