@@ -50,6 +50,9 @@ async def _checked_file(store: ObjectStore, work: Work, key: str, name: str, rec
     media_type = work.outputs[name].media_type
     try:
         stored = await store.stat(work.bucket, key)
+        if stored.size > work.outputs[name].max_bytes:  # a store may let a body in pieces pass its limits
+            await store.delete(work.bucket, key)
+            return None
         opened = await store.open(work.bucket, key, ByteRange(0, HEAD_BYTES - 1))
         head = b"".join([chunk async for chunk in opened.chunks])
     except (ObjectNotFound, RangeNotSatisfiable):
