@@ -144,7 +144,7 @@ def test_landmarks_of_a_drawn_person_are_where_they_were(draw: Draw, detector: P
 PINNED_LANDMARKS = [
     [[329.8, 176.9], [214.0, 176.0]],
     [[413.9, 304.0], [125.7, 306.2]],
-    [[0.0, 350.0], [238.6, 350.1]],
+    [[306.1, 350.0], [238.6, 350.1]],
     [[312.9, 484.8], [228.2, 483.5]],
 ]
 """Pixels, (left, right) each: shoulders, wrists, hips, knees; seen with mediapipe 0.10.21."""
