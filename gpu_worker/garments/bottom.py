@@ -282,7 +282,7 @@ class TrouserBuilder:
         for levels, support in self.tables.legs.values():
             legs = np.maximum(legs, exit_distance(at(levels, support, np.array([self.fork]))[0], middle, self.angle))
         sunk = np.where(np.sin(self.angle) < 0, VALLEY_FRONT, VALLEY_BACK) * hull
-        bare = gaussian_filter1d(np.maximum(legs, sunk), 1.5, mode="wrap")
+        bare = gaussian_filter1d(np.maximum(legs, sunk), 2.5, mode="wrap")
         bare = np.maximum(bare, legs) + GAP_M
         low, high = 0.0, 0.05
         for _ in range(12):
@@ -343,12 +343,9 @@ class TrouserBuilder:
         sign: float,
     ) -> Floats:
         """Rings near the fork widened or narrowed, mostly inside, to the thigh's girth."""
-        thigh = max(girths)
-        around = perimeter(rings)
-        body = np.interp(thigh, heights[::-1], around[::-1])
-        wanted = around + (max(girths[thigh], 0.0) - body)
+        levels = sorted(girths)
+        wanted = np.interp(heights, levels, [girths[level] for level in levels])
         ramp = smoothstep((self.fork - heights) / THIGH_BELOW_FORK_M, 0.0, 1.0)
-        ramp *= 1 - smoothstep((self.fork - heights) / FORK_BLEND_M, 0.4, 1.0)
         offset = rings - middle[:, None, :]
         reach = np.linalg.norm(offset, axis=2)
         out = offset / np.maximum(reach, TINY)[:, :, None]

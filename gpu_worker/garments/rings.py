@@ -23,6 +23,8 @@ BRIDGE_M = 0.09
 """Half the height of a hollow that cloth under tension spans."""
 FREE_M = 0.06
 """How far from a charted level a tight tube may leave the skin to bridge a hollow."""
+TENSE_M = 0.03
+"""Girth that is missing, at which cloth is tense enough to bridge every hollow."""
 BISECTIONS = 18
 WIDEST_SURPLUS_M = 0.6
 
@@ -166,7 +168,7 @@ def _solve_ring(
 
     skin = around(0.0, 0.0)
     if target <= skin:
-        return 0.0, 0.0, skin / target
+        return min((skin - target) / TENSE_M, 1.0), 0.0, skin / target
     if target <= around(2.0, 0.0):
         return _bisect(lambda slack: around(slack, 0.0), target, 0.0, 2.0), 0.0, 1.0
     return 2.0, _bisect(lambda surplus: around(2.0, surplus), target, 0.0, WIDEST_SURPLUS_M), 1.0
