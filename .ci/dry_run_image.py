@@ -90,7 +90,9 @@ def copy(rest: str, app: Path) -> None:
         place = app / target
         is_into = len(sources) > 1 or target.endswith("/")
         if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__", "training"), dirs_exist_ok=True)
+            shutil.copytree(
+                ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__", "training"), dirs_exist_ok=True
+            )
         else:
             place = place / Path(source).name if is_into else place
             place.parent.mkdir(parents=True, exist_ok=True)
