@@ -5,6 +5,7 @@ The same seeds give the same error within 0.1 cm.
 """
 
 import argparse
+import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
@@ -229,6 +230,14 @@ def report(table: Table, predicted: Floats, regressor: Regressor) -> str:
     return ", ".join(cells)
 
 
+def fit_variant(examples: Examples, variant: str) -> tuple[Regressor, str]:
+    """The regressor for one set of answers, and a line about its held-out error."""
+    table = tabulate(examples, variant, People.load())
+    predicted = cross_validate(table, variant)
+    regressor = fit_spread(fit_mean(table, variant, NETWORKS), table, predicted)
+    return regressor, report(table, predicted, regressor)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Draw training pictures and fit the silhouette estimator.")
     parser.add_argument("--folder", type=Path, default=Path(".data/training"), help="where pictures are kept")
@@ -239,13 +248,12 @@ def main() -> int:
     shards = generate(arguments.folder, arguments.bodies, processes=arguments.processes)
     print("reading features", file=sys.stderr, flush=True)
     examples = Examples.read(shards)
-    people = People.load()
     regressors = {}
-    for variant in VARIANTS:
-        table = tabulate(examples, variant, people)
-        predicted = cross_validate(table, variant)
-        regressors[variant] = fit_spread(fit_mean(table, variant, NETWORKS), table, predicted)
-        print(f"{variant}, {len(examples.body)} pictures, held out: {report(table, predicted, regressors[variant])}")
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        jobs = [pool.apply_async(fit_variant, (examples, variant)) for variant in VARIANTS]
+        for variant, job in zip(VARIANTS, jobs, strict=True):
+            regressors[variant], line = job.get()
+            print(f"{variant}, {len(examples.body)} pictures, held out: {line}", flush=True)
     content = encode(regressors)
     arguments.out.write_bytes(content)
     print(f"{arguments.out.name}: {len(content)} bytes")
