@@ -130,7 +130,7 @@ def run_demo_command(arguments: Arguments) -> int:
 
 def run_buckets(arguments: Arguments) -> int:
     logging.configure()
-    return _show({"buckets": asyncio.run(make_buckets(_settings(arguments), SystemClock()))})
+    return _show(asyncio.run(make_buckets(_settings(arguments), SystemClock())))
 
 
 def run_migrate(arguments: Arguments) -> int:

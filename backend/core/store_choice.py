@@ -2,11 +2,14 @@
 
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
 from backend.core.clock import Clock
+from backend.core.db import Database
 from backend.core.folder_store import FolderStore
 from backend.core.storage import ObjectStore, StorageError
+from backend.core.supabase_policies import look_at_policies
 from backend.settings import Settings
 
 log = structlog.get_logger()
@@ -23,22 +26,32 @@ def choose_store(settings: Settings, clock: Clock) -> ObjectStore:
     return SupabaseStore(settings.supabase_url, settings.supabase_secret_key, clock)
 
 
-async def make_buckets(settings: Settings, clock: Clock) -> list[str]:
-    """Bring the project's buckets into the wanted form, then look at them; one line for each."""
+class MadeBuckets(msgspec.Struct, frozen=True):
+    buckets: list[str]
+    row_level_security: str
+    policies: list[str]
+    """Of the project's storage: there should be none."""
+
+
+async def make_buckets(settings: Settings, clock: Clock) -> MadeBuckets:
+    """Bring the project's buckets into the wanted form, then look at them and at what locks them."""
     if not settings.supabase_url:
         raise ValueError("SUPABASE_URL is not set: the folder store makes its own folders.")
     from backend.core.supabase_store import SupabaseStore  # noqa: PLC0415  loaded only where it is used
 
     store = SupabaseStore(settings.supabase_url, settings.supabase_secret_key, clock)
+    database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     try:
         done = await store.make_buckets()
         await store.check()
+        locks = await look_at_policies(database)
     except StorageError as error:
         reason = str(error)
     else:
-        return [*done]
+        return MadeBuckets([*done], locks.row_level_security, locks.policies)
     finally:
         await store.close()
+        await database.close()
     raise ValueError(reason)
 
 

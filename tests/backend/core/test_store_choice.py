@@ -12,9 +12,11 @@ import httpx
 import pytest
 import structlog.testing
 from litestar import Litestar
+from sqlalchemy import text
 
 from backend.app import create_app
 from backend.core.clock import SystemClock
+from backend.core.db import Database
 from backend.core.storage import BUCKETS, StoreMisconfigured
 from backend.core.store_choice import StoreWatch, choose_store
 from backend.core.supabase_store import SupabaseStore
@@ -80,7 +82,11 @@ class TestProject:
     ) -> None:
         status, out, said = await run_tryon("buckets", DATA_DIR=str(tmp_path), **project)
         assert status == 0, said
-        assert json.loads(out) == {"buckets": [f"{name}: created" for name in BUCKETS]}
+        assert json.loads(out) == {
+            "buckets": [f"{name}: created" for name in BUCKETS],
+            "row_level_security": "not looked at",
+            "policies": [],
+        }
         for name, bucket in BUCKETS.items():
             made = server.buckets[name]
             assert (made.public, made.limit, made.types) == (
@@ -96,6 +102,32 @@ class TestProject:
         line = said.strip().splitlines()[-1]
         assert line.startswith("tryon: ")
         assert "sb_secret_wrong" not in said
+
+    async def test_the_projects_own_database_shows_its_locks(
+        self, tmp_path: Path, project: dict[str, str], postgres_database: str
+    ) -> None:
+        database = Database(postgres_database, SystemClock())
+        async with database.transaction() as session:
+            for statement in (
+                "CREATE SCHEMA storage",
+                "CREATE TABLE storage.objects (name text)",
+                "CREATE TABLE storage.buckets (name text)",
+                "ALTER TABLE storage.buckets ENABLE ROW LEVEL SECURITY",
+            ):
+                await session.execute(text(statement))
+        env = project | {"DATABASE_URL": postgres_database, "DATA_DIR": str(tmp_path)}
+        status, _, said = await run_tryon("buckets", **env)
+        assert status == 2
+        assert said.strip().endswith("off on storage.objects: switch it on in the project.")
+
+        async with database.transaction() as session:
+            await session.execute(text("ALTER TABLE storage.objects ENABLE ROW LEVEL SECURITY"))
+            await session.execute(text("CREATE POLICY anybody ON storage.objects FOR SELECT USING (true)"))
+        await database.close()
+        status, out, said = await run_tryon("buckets", **env)
+        assert status == 0, said
+        assert json.loads(out)["row_level_security"] == "on"
+        assert json.loads(out)["policies"] == ["anybody"]
 
     async def test_photo_of_a_shopper_lies_in_the_project_and_nowhere_else(
         self, settings: Settings, project: dict[str, str], server: FakeSupabaseStorage
