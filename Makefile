@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema bench bench-accuracy bench-api bench-endpoint \
+.PHONY: help install demo test unit e2e lint types format schema install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-endpoint \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -81,6 +81,19 @@ format: install ## Rewrite sources in the house format
 schema: install ## Export the OpenAPI document
 	@$(BIN)/tryon schema
 
+install-hmr2: .venv-hmr2/.installed ## torch and smplx into .venv-hmr2, on top of .venv
+
+.venv-hmr2/.installed: requirements/hmr2.txt | $(VENV)/.installed
+	@echo "[install] torch and smplx"
+	@$(BIN)/python -m venv --clear .venv-hmr2
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$(.venv-hmr2/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tryon-base.pth"
+	@.venv-hmr2/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/hmr2.txt
+	@touch $@
+
+test-hmr2: install-hmr2 ## The estimator hmr2; HMR2_REFERENCE_DIR names the reference arrays
+	@.venv-hmr2/bin/python -m pytest tests/hmr2
+
 # ---- measure -------------------------------------------------------------------------------------------------------
 bench: bench-accuracy bench-api bench-endpoint ## Every benchmark
 
@@ -113,4 +126,4 @@ fit-silhouette: install ## Generate training pictures and fit the silhouette est
 	@$(BIN)/python -m gpu_worker.training.fit_silhouette
 
 clean: ## Remove what was installed, built and stored
-	rm -rf $(VENV) .data embed/node_modules embed/dist shopify_extension/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-hmr2 .data embed/node_modules embed/dist shopify_extension/node_modules .mypy_cache .ruff_cache .pytest_cache

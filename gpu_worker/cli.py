@@ -116,6 +116,19 @@ def avatar(options: argparse.Namespace) -> None:
     _print_json(summary)
 
 
+def convert_hmr2(options: argparse.Namespace) -> None:
+    """The released HMR2 checkpoint to the file that the worker reads, and its lock."""
+    try:
+        from gpu_worker.convert_hmr2 import ConversionRefused, convert  # noqa: PLC0415  torch, where it is installed
+    except ImportError as error:
+        raise BadInput("torch is not installed here; run this where requirements/hmr2.txt is") from error
+    try:
+        converted = convert(options.checkpoint, options.out, trust_pickle=options.trust_pickle)
+    except ConversionRefused as refusal:
+        raise BadInput(str(refusal)) from refusal
+    print(converted.as_json())
+
+
 def _read(path: Path | None) -> bytes | None:
     if path is None:
         return None
@@ -160,6 +173,12 @@ def _parser() -> Parser:
     command = commands.add_parser("estimate", help="measurements from answers alone")
     _add_facts(command)
     command.set_defaults(run=estimate)
+
+    command = commands.add_parser("convert-hmr2", help="turn the released HMR2 checkpoint into safetensors, once")
+    command.add_argument("checkpoint", type=Path, metavar="CKPT")
+    command.add_argument("out", type=Path, metavar="OUT.safetensors")
+    command.add_argument("--trust-pickle", action="store_true", help="run the code inside an old-style checkpoint")
+    command.set_defaults(run=convert_hmr2)
     return parser
 
 

@@ -13,14 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 import psutil
 from PIL import Image
 
+from gpu_worker.available import Hmr2Settings, photo_estimator
 from gpu_worker.contract import AvatarParams
 from gpu_worker.handler import AvatarPipeline, Handler, Job, Report, failure_of, make_handler
 from gpu_worker.settings import Settings, SettingsError, one_thread_per_matrix
+from gpu_worker.start_timeline import StartTimeline
+
+if TYPE_CHECKING:
+    from gpu_worker.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +129,16 @@ def _empty_picture() -> bytes:
     return picture.getvalue()
 
 
+def load_pipeline(hmr2: Hmr2Settings, timeline: StartTimeline) -> "Pipeline":
+    """The pipeline with the best photo estimator that can be offered here; what is offered is said in the log."""
+    estimator = photo_estimator(hmr2, timeline)
+    with timeline.span("body"):
+        from gpu_worker.body.canonical import CanonicalBody  # noqa: PLC0415  numpy and scipy, for this process alone
+        from gpu_worker.pipeline import Pipeline  # noqa: PLC0415
+
+        return Pipeline(CanonicalBody.load(), estimator)
+
+
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
@@ -132,9 +148,12 @@ def main() -> None:
         sys.exit(f"tryon-worker: {error}")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a photo
     one_thread_per_matrix(os.environ)
-    from gpu_worker.pipeline import Pipeline  # noqa: PLC0415  the models' libraries, for this process alone
-
-    pipeline = Pipeline.load()
+    timeline = StartTimeline()
+    try:
+        pipeline = load_pipeline(Hmr2Settings.from_env(os.environ), timeline)
+    except ValueError as error:
+        sys.exit(f"tryon-worker: {error}")
+    log.info("start-up: %s", timeline)
     start_up = StartUp()
 
     def make(report: Report) -> Handler:
