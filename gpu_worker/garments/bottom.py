@@ -34,6 +34,8 @@ SQUEEZED_M = 0.0035
 """Cloth nearer than this to skin and to the middle is between two thighs."""
 MIDDLE_M = 0.0002
 """How near to the middle the cloth of a leg may come."""
+PUSHED_M = 0.006
+"""What keeping cloth off the inner thighs adds to the girth there, on average; built smaller by so much."""
 OUTER_YIELD = 0.2
 """How much of a leg's girth correction its outer half takes."""
 BAND_BELOW_NAVEL_M = 0.03
@@ -345,6 +347,7 @@ class TrouserBuilder:
         """Rings near the fork widened or narrowed, mostly inside, to the thigh's girth."""
         levels = sorted(girths)
         wanted = np.interp(heights, levels, [girths[level] for level in levels])
+        wanted -= PUSHED_M * np.exp(-(((heights - levels[-1]) / 0.04) ** 2))
         ramp = smoothstep((self.fork - heights) / THIGH_BELOW_FORK_M, 0.0, 1.0)
         offset = rings - middle[:, None, :]
         reach = np.linalg.norm(offset, axis=2)

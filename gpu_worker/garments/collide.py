@@ -8,7 +8,7 @@ from gpu_worker.body.arrays import Bools, Floats, Ints
 from gpu_worker.garments.pattern import vertex_normals
 from gpu_worker.garments.rings import GAP_M
 
-ROUNDS = 4
+ROUNDS = 3
 SPREAD = 0.6
 """Share of a push that neighbours follow."""
 FACE_SHARE = 0.75

@@ -4,7 +4,7 @@ Numbers of fit come from the chart and the body's sections; the mesh is a pictur
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
@@ -16,12 +16,15 @@ from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.tape import Tape
 from gpu_worker.garments.chart import WIDEST_STRETCH, Category, SizeRow, complete
 from gpu_worker.garments.collide import Skin, push_out, smoother
+from gpu_worker.garments.drape import DrapeFailed, drape
 from gpu_worker.garments.pattern import Pattern
 from gpu_worker.garments.tables import BodyTables, Regions
 from gpu_worker.garments.template import builder_of, pattern_of
 
 LAYER_GAP_M = 0.004
 """Between a garment and the one worn over it."""
+HELD = frozenset({"neck", "waistband"})
+"""Edges that stay where they are while the rest of the cloth is let go."""
 STATURE_M = (1.2, 2.3)
 
 
@@ -76,7 +79,7 @@ class DressedBody:
         pattern = pattern_of(category)
         builder = builder_of(category, self.tables)
         neighbours = _neighbours(category)
-        skin = self.skin if beneath is None else self.skin.under(beneath.points, beneath.faces, LAYER_GAP_M)
+        skin = self._skin_under(beneath)
         worn = {}
         for row in sizes:
             metres = dict(row.metres)
@@ -84,6 +87,36 @@ class DressedBody:
             ease = builder.ease(metres)
             worn[row.size] = WornSize(row, points, ease, builder.marks(metres), fits_on=self._fits(category, metres))
         return Dressed(category, pattern, worn)
+
+    def drape(self, dressed: Dressed, size: str, beneath: Layer | None = None) -> WornSize:
+        """One size let go as cloth: the better picture, about .6 s. Raises `DrapeFailed`; then the first one stands."""
+        worn, pattern = dressed.sizes[size], dressed.pattern
+        skin = self._skin_under(beneath)
+        held = np.concatenate([edge for name, (edge, _) in pattern.hems.items() if name in HELD])
+        rested = drape(worn.points, pattern.faces, skin, self._slack(dressed, worn), held)
+        neighbours = _neighbours(dressed.category)
+        settled = builder_of(dressed.category, self.tables).settle(
+            push_out(rested, pattern.faces, skin, neighbours), skin
+        )
+        if (skin.distance(settled)[0] < 0).any():
+            raise DrapeFailed("The cloth came to rest inside the body.")
+        return replace(worn, points=settled)
+
+    def _slack(self, dressed: Dressed, worn: WornSize) -> Floats:
+        """(N,) the chart's girth over the worn ring's, at most 1: how much smaller the pattern is than the ring."""
+        slack = np.ones(dressed.pattern.count)
+        front, back = dressed.pattern.panels["front"], dressed.pattern.panels["back"]
+        rows = min(len(front), len(back))
+        joined = (front[:rows, -1] == back[:rows, 0]) & (front[:rows, 0] == back[:rows, -1])
+        rings = np.concatenate([front[:rows], back[:rows, 1:-1]], axis=1)[joined]
+        points = worn.points[rings]
+        around = np.linalg.norm(points - np.roll(points, 1, axis=1), axis=2).sum(axis=1)
+        charted = worn.ease[rings[:, 0]] + self.tables.girth_at(points[:, 0, 2])
+        slack[rings] = np.clip(charted / around, 1 / WIDEST_STRETCH, 1.0)[:, None]
+        return slack
+
+    def _skin_under(self, beneath: Layer | None) -> Skin:
+        return self.skin if beneath is None else self.skin.under(beneath.points, beneath.faces, LAYER_GAP_M)
 
     def _fits(self, category: Category, metres: Mapping[str, float]) -> bool:
         level = {"chest": self.tables.armpit - 0.045, "waist": self.tables.waist, "hip": self.tables.hip}

@@ -25,7 +25,6 @@ FREE_M = 0.06
 """How far from a charted level a tight tube may leave the skin to bridge a hollow."""
 TENSE_M = 0.03
 """Girth that is missing, at which cloth is tense enough to bridge every hollow."""
-BISECTIONS = 18
 WIDEST_SURPLUS_M = 0.6
 
 
@@ -160,22 +159,25 @@ def _solve_ring(
     one: Shapes, target: float, angle: Floats, folds: Folds, share: float, limit: float
 ) -> tuple[float, float, float]:
     """Slack, surplus, stretch of one row."""
-    shares, limits = np.array([share]), np.array([limit])
+    limits = np.array([limit])
 
-    def around(slack: float, surplus: float) -> float:
-        points = place(one, Fill(np.array([slack]), np.array([surplus]), np.ones(1)), angle, folds, shares, limits)
-        return float(perimeter(points)[0])
+    def bare(slack: float) -> Floats:
+        return radius(one.blended(np.array([slack])), one.middle, angle)
 
-    skin = around(0.0, 0.0)
+    def around(reach: Floats, surplus: float) -> float:
+        return float(perimeter(_lifted(one, reach, np.array([surplus]), angle, folds, np.array([share]), limits))[0])
+
+    skin = around(bare(0.0), 0.0)
     if target <= skin:
         return min((skin - target) / TENSE_M, 1.0), 0.0, skin / target
-    if target <= around(2.0, 0.0):
-        return _bisect(lambda slack: around(slack, 0.0), target, 0.0, 2.0), 0.0, 1.0
-    return 2.0, _bisect(lambda surplus: around(2.0, surplus), target, 0.0, WIDEST_SURPLUS_M), 1.0
+    hang = bare(2.0)
+    if target <= around(hang, 0.0):
+        return _bisect(lambda slack: around(bare(slack), 0.0), target, 0.0, 2.0, 12), 0.0, 1.0
+    return 2.0, _bisect(lambda surplus: around(hang, surplus), target, 0.0, WIDEST_SURPLUS_M, 16), 1.0
 
 
-def _bisect(rising: Callable[[float], float], target: float, low: float, high: float) -> float:
-    for _ in range(BISECTIONS):
+def _bisect(rising: Callable[[float], float], target: float, low: float, high: float, halvings: int) -> float:
+    for _ in range(halvings):
         middle = (low + high) / 2
         if rising(middle) > target:
             high = middle
@@ -188,10 +190,16 @@ def place(
     shapes: Shapes, fill: Fill, angle: Floats, folds: Folds, share: Floats, reach: Floats | None = None
 ) -> Floats:
     """(R, K, 2) where the tube's columns stand in each row, x and y."""
-    support = shapes.blended(fill.slack)
-    bare = radius(support, shapes.middle, angle)
+    bare = radius(shapes.blended(fill.slack), shapes.middle, angle)
+    return _lifted(shapes, bare, fill.surplus, angle, folds, share, reach)
+
+
+def _lifted(
+    shapes: Shapes, bare: Floats, surplus: Floats, angle: Floats, folds: Folds, share: Floats, reach: Floats | None
+) -> Floats:
+    """(R, K, 2) bare distances plus what stands off, some of it in folds."""
     depth = (folds.share * share)[:, None]
-    lifted = bare + fill.surplus[:, None] * ((1 - depth) + depth * folds.wave(angle))
+    lifted = bare + surplus[:, None] * ((1 - depth) + depth * folds.wave(angle))
     points: Floats = shapes.middle[:, None, :] + lifted[:, :, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     if reach is not None:
         points[:, :, 0] = np.clip(points[:, :, 0], -reach[:, None], reach[:, None])

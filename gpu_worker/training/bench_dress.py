@@ -46,6 +46,7 @@ SKIN_COLOUR, BASE_COLOUR = (205.0, 182.0, 165.0), (98.0, 100.0, 106.0)
 PANE_PX = (250, 420)
 YAWS = {"front": 0.35, "back": np.pi + 0.5}
 COVERED_M = 0.03
+LINING = 0.8
 FINE = 2
 """Panes are drawn this much larger and scaled down."""
 
@@ -171,7 +172,8 @@ def _pane(display: Display, vertices: Floats, dressed: Dressed, points: Floats, 
     size = (PANE_PX[0] * FINE, PANE_PX[1] * FINE)
     top = float(np.ptp(vertices[:, 2]))
     camera = frame_person(size, top, 0.92, distance_m=4.0, height_m=1.1, yaw=yaw)
-    paint(picture, join([below, cloth]), camera, light_yaw=-yaw)
+    lining = Mesh(cloth.vertices, np.ascontiguousarray(faces[:, ::-1]), cloth.colours * LINING)
+    paint(picture, join([below, lining, cloth]), camera, light_yaw=-yaw)
     small: Picture = cv2.resize(picture, PANE_PX, interpolation=cv2.INTER_AREA).astype(np.uint8)
     return small
 

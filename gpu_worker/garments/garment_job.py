@@ -1,0 +1,84 @@
+"""What the `dress` and `garment` jobs run: a kept body and a chart in, GLBs and a report out."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpu_worker.body.arrays import Floats
+from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, complete
+from gpu_worker.garments.drape import DrapeFailed
+from gpu_worker.garments.dress import BodyUnusable, Dressed, DressedBody, Layer, Wardrobe, chart_rows
+from gpu_worker.garments.glb import Look, encode_garment
+
+
+class DressRefused(Exception):
+    """The garment or the body cannot be used; `code` is for a program, the text for a person. Never retried."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class GarmentSpec:
+    """A template garment. `sizes_cm`: size -> measure -> cm, girths of the garment, whole, in the chart's order."""
+
+    category: Category
+    sizes_cm: Mapping[str, Mapping[str, float]]
+    look: Look = field(default_factory=Look)
+
+
+class Dresser:
+    """Loaded once by a worker. Dressing is `draft`, then `final` with the same arguments."""
+
+    def __init__(self) -> None:
+        self.wardrobe = Wardrobe.load()
+
+    def check(self, spec: GarmentSpec) -> dict[str, list[str]]:
+        """Job `garment`: size -> the measures that will be estimated. Raises `DressRefused`."""
+        if spec.category not in CATEGORIES:
+            raise DressRefused("garment_invalid", f"{spec.category!r} is not one of {', '.join(CATEGORIES)}.")
+        if not spec.sizes_cm:
+            raise DressRefused("garment_invalid", "The chart has no sizes.")
+        try:
+            rows = [complete(spec.category, size, row) for size, row in spec.sizes_cm.items()]
+        except ChartUnusable as refused:
+            raise DressRefused("garment_invalid", str(refused)) from refused
+        return {row.size: list(row.estimated) for row in rows}
+
+    def body(self, body_npz: bytes) -> DressedBody:
+        """The body of an avatar's `body.npz`. Raises `DressRefused`."""
+        try:
+            with np.load(io.BytesIO(body_npz), allow_pickle=False) as archive:
+                vertices: Floats = archive["vertices"].astype(np.float64)
+            return self.wardrobe.body_of(vertices)
+        except (BodyUnusable, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as refused:
+            raise DressRefused("body_invalid", f"The body cannot be dressed: {refused}") from refused
+
+    def draft(self, body: DressedBody, spec: GarmentSpec, beneath: Layer | None = None) -> Dressed:
+        """All sizes by geometry. Raises `DressRefused` when none can be put on."""
+        self.check(spec)
+        dressed = body.dress(spec.category, chart_rows(spec.category, spec.sizes_cm), beneath)
+        if not any(worn.fits_on for worn in dressed.sizes.values()):
+            raise DressRefused("does_not_fit", "Every size would have to stretch by more than a third.")
+        return dressed
+
+    def final(self, body: DressedBody, dressed: Dressed, beneath: Layer | None = None) -> Dressed:
+        """All sizes as draped cloth; a size whose cloth does not come to rest keeps its draft."""
+        sizes = dict(dressed.sizes)
+        for size, worn in dressed.sizes.items():
+            if worn.fits_on:
+                try:
+                    sizes[size] = body.drape(dressed, size, beneath)
+                except DrapeFailed:
+                    continue
+        return Dressed(dressed.category, dressed.pattern, sizes)
+
+    def encode(self, body: DressedBody, dressed: Dressed, spec: GarmentSpec, recommended: str | None = None) -> bytes:
+        """The GLB; the base size is the recommended one, else the middle of those that can be put on."""
+        shown = [size for size, worn in dressed.sizes.items() if worn.fits_on]
+        base = recommended if recommended in shown else shown[len(shown) // 2]
+        return encode_garment(dressed, body.tables.floor, base=base, look=spec.look, compress=True)
