@@ -19,7 +19,8 @@ FAR_M = 0.06
 ASKED_GAPS = 4.0
 """Vertices further than this many gaps are not asked again."""
 NEAR_GAPS = 1.6
-"""Triangles of which a corner is nearer than this many gaps are asked."""
+SHARPEST_M = 0.035
+"""Triangles of which a corner is nearer than this many gaps, and what a body of this radius bulges, are asked."""
 
 
 class Skin:
@@ -84,7 +85,10 @@ def push_out(
     pushed = points.copy()
     distance, normal = skin.distance(pushed)
     asked = np.flatnonzero(distance < ASKED_GAPS * gap_m)
-    close = faces[np.asarray(distance < NEAR_GAPS * gap_m)[faces].any(axis=1)]
+    corners = pushed[faces]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    reach = NEAR_GAPS * gap_m + longest**2 / (8 * SHARPEST_M)
+    close = faces[distance[faces].min(axis=1) < reach]
     distance, normal = distance[asked], normal[asked]
     for turn in range(ROUNDS):
         if turn:

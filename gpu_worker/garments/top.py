@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gpu_worker.body.arrays import Floats, Ints
@@ -26,7 +27,16 @@ Neckline = Literal["crew", "v", "scoop", "boat", "high"]
 
 PANEL_COLUMNS = 48
 UPPER_ROWS = 18
-RIB_ROWS = 3
+RIB_ROWS, HOOD_ROWS = 3, 14
+HOOD_BACK = np.array(
+    [[0.0, 0.0], [0.035, 0.004], [0.052, 0.03], [0.045, 0.062], [0.0, 0.08], [-0.07, 0.075], [-0.125, 0.045]]
+)
+HOOD_FRONT = np.array(
+    [[0.0, 0.0], [0.018, 0.0], [0.030, 0.006], [0.034, 0.016], [0.026, 0.026], [0.012, 0.028], [0.0, 0.024]]
+)
+"""Profiles of a hood lying down, up and outwards from the neckline, metres; between front and back they blend."""
+HOOD_OFF_M = 0.014
+"""Between a hood and the back it lies on."""
 NECK_SHARE = 0.46
 """Share of a panel's half width, at the top, that ends at the neckline."""
 TRUNK_ASPECT = 1.4
@@ -54,6 +64,8 @@ class TopStyle:
     neck_width_m: float
     folds: Folds
     rib_m: float = 0.018
+    has_hood: bool = False
+    """A hood lying down at the back, in place of the rib."""
     """Height of the rib or collar that stands on the neckline."""
 
 
@@ -86,8 +98,9 @@ class TopPattern:
         for side, loop in self.loops.items():
             self.sleeves[side] = np.concatenate([loop[None], numbers(count, style.sleeve_rows, around)])
             count += style.sleeve_rows * around
-        self.rib = np.concatenate([self.neck[None], numbers(count, RIB_ROWS, len(self.neck))])
-        self.count = count + RIB_ROWS * len(self.neck)
+        rib_rows = HOOD_ROWS if style.has_hood else RIB_ROWS
+        self.rib = np.concatenate([self.neck[None], numbers(count, rib_rows, len(self.neck))])
+        self.count = count + rib_rows * len(self.neck)
 
     def _loop(self, front: Ints, back: Ints) -> Ints:
         """From under the arm up the front, over the shoulder and down the back."""
@@ -111,12 +124,13 @@ class TopPattern:
             "back": np.concatenate([ring[:, columns:], self.back[1:]]),
             "sleeve.L": closed(self.sleeves[".L"][:, ::-1]),
             "sleeve.R": closed(self.sleeves[".R"]),
-            "rib": closed(self.rib),
+            "rib": closed(self.rib[:, ::-1] if self.style.has_hood else self.rib),
         }
         left, right = self.sleeves[".L"], self.sleeves[".R"]
+        turn = 1 if self.style.has_hood else -1
         hems = {
             "hem": (self.ring[0], self.ring[1]),
-            "neck": (self.rib[-1][::-1], self.rib[-2][::-1]),
+            "neck": (self.rib[-1][::turn], self.rib[-2][::turn]),
             "cuff.L": (left[-1], left[-2]),
             "cuff.R": (right[-1][::-1], right[-2][::-1]),
         }
@@ -202,7 +216,10 @@ class TopBuilder:
         self._fair(points)
         for side in (".L", ".R"):
             self._sleeve(points, row, side)
-        self._rib(points)
+        if self.style.has_hood:
+            self._hood(points)
+        else:
+            self._rib(points)
         return points
 
     def neck_half(self, row: Row) -> float:
@@ -314,6 +331,23 @@ class TopBuilder:
             band = points[whole]
             band[1:-1] += 0.5 * ((band[:-2] + band[2:]) / 2 - band[1:-1])
             points[whole[1:-1]] = band[1:-1]
+
+    def _hood(self, points: Floats) -> None:
+        """A sheet from the neckline up, over and down the back."""
+        neck = points[self.pattern.neck]
+        middle = neck.mean(axis=0)
+        outward = (neck - middle) * np.array([1.0, 1.0, 0.0])
+        outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+        behind = smoothstep(outward[:, 1], -0.75, 0.75)[:, None]
+        knots, rows = np.linspace(0, 1, len(HOOD_BACK)), np.linspace(0, 1, HOOD_ROWS + 1)
+        back, front = (CubicSpline(knots, profile)(rows) for profile in (HOOD_BACK, HOOD_FRONT))
+        for step, ids in enumerate(self.pattern.rib):
+            if step:
+                up, out = (front[step] * (1 - behind) + back[step] * behind).T
+                points[ids] = neck + out[:, None] * outward + up[:, None] * np.array([0.0, 0.0, 1.0])
+                x, angle, distance = self.yoke.polar(points[ids])
+                clear = self.yoke.reach(x, angle) + GAP_M + HOOD_OFF_M * min(step / 4, 1.0)
+                points[ids] = self.yoke.points(x, angle, np.maximum(distance, clear))
 
     def _rib(self, points: Floats) -> None:
         """The rib goes on from the neckline in the cloth's direction, a little steeper."""
