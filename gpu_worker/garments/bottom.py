@@ -14,7 +14,7 @@ from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
 from gpu_worker.garments.rings import GAP_M, Folds, Shapes, perimeter, place, solve_fill
-from gpu_worker.garments.support import ANGLES, CIRCLE, TINY, at, centre, girth, radius, smoothstep
+from gpu_worker.garments.support import ANGLES, CIRCLE, DIRECTIONS, TINY, at, centre, girth, radius, smoothstep
 from gpu_worker.garments.tables import BodyTables
 
 Row = dict[str, float]
@@ -30,6 +30,10 @@ VALLEY_FRONT, VALLEY_BACK = 0.50, 0.55
 """How near to the middle front and back of the seat come at the fork, as a share of the hull."""
 FOOT_M = 0.075
 """Trousers end above the foot: what is longer would lie on it."""
+CONTACT_M, CONTACT_REACH_M = 0.0012, 0.22
+"""Thighs nearer to the middle than the first touch; looked for this far below the crotch."""
+FORK_BELOW_CONTACT_M = 0.008
+SHORTEST_LEG_M = 0.06
 SQUEEZED_M = 0.0035
 """Cloth nearer than this to skin and to the middle is between two thighs."""
 MIDDLE_M = 0.0002
@@ -191,7 +195,17 @@ class TrouserBuilder:
         self.style = pattern.style
         self.tables = tables
         self.angle = ring_angles(self.style.columns, 1.25)
-        self.fork = tables.crotch - FORK_DROP_M
+        self.crotch = tables.crotch - FORK_DROP_M
+        self.fork = min(self.crotch, self._thighs_part() - FORK_BELOW_CONTACT_M)
+
+    def _thighs_part(self) -> float:
+        """Height below which no thigh touches the other: cloth between touching thighs would be inside both."""
+        touching = [self.tables.crotch]
+        for side, turn in ((".L", DIRECTIONS // 2), (".R", 0)):
+            levels, support = self.tables.legs[side]
+            near = (-support[:, turn] < CONTACT_M) & (levels > self.tables.crotch - CONTACT_REACH_M)
+            touching += levels[near].tolist()
+        return min(touching)
 
     def build(self, row: Row) -> Floats:
         points = np.zeros((self.pattern.count, 3))
@@ -206,7 +220,7 @@ class TrouserBuilder:
 
     def seat_marks(self, row: Row) -> dict[str, float]:
         """Charted heights of the seat."""
-        band = min(self.fork + row["rise"], self.tables.waist + 0.06) if "rise" in row else self.band
+        band = min(self.crotch + row["rise"], self.tables.waist + 0.06) if "rise" in row else self.band
         hip = min(max(self.tables.hip, self.tables.crotch + HIP_ABOVE_CROTCH_M), band - 0.06)
         return {"waist": band, "hip": hip}
 
@@ -216,7 +230,8 @@ class TrouserBuilder:
 
     def leg_marks(self, row: Row) -> dict[str, float]:
         """Charted heights of a leg."""
-        hem = max(self.fork - row["inseam"], self.tables.floor + FOOT_M)
+        hem = max(self.crotch - row["inseam"], self.tables.floor + FOOT_M)
+        hem = min(hem, self.fork - SHORTEST_LEG_M)
         knee = float(self.tables.joint["knee.L"][2])
         marks = {"thigh": self.fork - THIGH_BELOW_FORK_M, "knee": knee, "hem": hem}
         if knee < hem + 0.05:
@@ -271,9 +286,9 @@ class TrouserBuilder:
         for side, sign in ((".L", 1.0), (".R", -1.0)):
             ids = self.pattern.legs[side][1:].reshape(-1)
             x = sign * settled[ids, 0]
-            squeezed = ids[x < SQUEEZED_M]
+            squeezed = ids[x < 2 * SQUEEZED_M]
             distance, _ = skin.distance(settled[squeezed])
-            settled[squeezed[distance < SQUEEZED_M], 0] = sign * MIDDLE_M
+            settled[squeezed[distance < SQUEEZED_M / 2], 0] = sign * MIDDLE_M
             settled[ids, 0] = sign * np.maximum(sign * settled[ids, 0], MIDDLE_M)
         settled[self.pattern.crotch, 0] = 0.0
         return settled
