@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
-from gpu_worker.garments.rings import GAP_M, Folds, Shapes, perimeter, place, solve_fill
+from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, perimeter, place, solve_fill
 from gpu_worker.garments.support import ANGLES, CIRCLE, DIRECTIONS, TINY, at, centre, girth, radius, smoothstep
 from gpu_worker.garments.tables import BodyTables
 
@@ -38,8 +38,6 @@ SQUEEZED_M = 0.0035
 """Cloth nearer than this to skin and to the middle is between two thighs."""
 MIDDLE_M = 0.0002
 """How near to the middle the cloth of a leg may come."""
-PUSHED_M = 0.006
-"""What keeping cloth off the inner thighs adds to the girth there, on average; built smaller by so much."""
 OUTER_YIELD = 0.2
 """How much of a leg's girth correction its outer half takes."""
 BAND_BELOW_NAVEL_M = 0.03
@@ -106,6 +104,14 @@ class SkirtBuilder:
         """Nothing to do: a tube has no inner sides."""
         del skin
         return points
+
+    def rings(self, row: Row) -> list[ChartedRing]:
+        """The rows whose girths the chart gives."""
+        heights, marks = self.rows(row)
+        return [
+            ChartedRing(self.pattern.ring, int(np.abs(heights - height).argmin()), row[name])
+            for name, height in marks.items()
+        ]
 
     def girths(self, row: Row) -> dict[float, float]:
         return {height: row[name] for name, height in self.marks(row).items()}
@@ -217,6 +223,12 @@ class TrouserBuilder:
     def marks(self, row: Row) -> dict[str, float]:
         """Measure -> height at which the chart's girth is the cloth's; of thigh, knee and hem that of one leg."""
         return self.seat_marks(row) | self.leg_marks(row)
+
+    def rings(self, row: Row) -> list[ChartedRing]:
+        """The rows whose girths the push off the skin may have changed: the thighs'."""
+        heights = np.linspace(self.fork, self.leg_marks(row)["hem"], self.style.leg_rows + 1)
+        nearest = int(np.abs(heights[1:] - self.leg_marks(row)["thigh"]).argmin()) + 1
+        return [ChartedRing(grid, nearest, row["thigh"]) for grid in self.pattern.legs.values()]
 
     def seat_marks(self, row: Row) -> dict[str, float]:
         """Charted heights of the seat."""
@@ -362,7 +374,6 @@ class TrouserBuilder:
         """Rings near the fork widened or narrowed, mostly inside, to the thigh's girth."""
         levels = sorted(girths)
         wanted = np.interp(heights, levels, [girths[level] for level in levels])
-        wanted -= PUSHED_M * np.exp(-(((heights - levels[-1]) / 0.04) ** 2))
         ramp = smoothstep((self.fork - heights) / THIGH_BELOW_FORK_M, 0.0, 1.0)
         offset = rings - middle[:, None, :]
         reach = np.linalg.norm(offset, axis=2)

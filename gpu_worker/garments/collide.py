@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 
 from gpu_worker.body.arrays import Bools, Floats, Ints
 from gpu_worker.garments.pattern import vertex_normals
-from gpu_worker.garments.rings import GAP_M
+from gpu_worker.garments.rings import GAP_M, ChartedRing, perimeter
 
 ROUNDS = 3
 SPREAD = 0.6
@@ -15,6 +15,10 @@ FACE_SHARE = 0.75
 """How near the inside of a triangle may come, as a share of the gap."""
 WITHIN_FACE = np.array([[1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]])
 """Where in a triangle the distance is asked, as weights of its corners."""
+TRUED_ROWS, TRUED_FADE_ROWS, TRUED_TIMES = 4, 2.0, 3
+SMALL_M, TIGHT_M = 0.0005, 0.03
+"""A girth off by less is left; by more, the cloth is tight there and the body's girth is what it shows."""
+LEAST_FREE = 0.15
 FAR_M = 0.06
 ASKED_GAPS = 4.0
 """Vertices further than this many gaps are not asked again."""
@@ -113,3 +117,32 @@ def _for_faces(move: Floats, points: Floats, close: Ints, skin: Skin, gap_m: flo
             rows = close[:, corner]
             bigger = short > np.linalg.norm(move[rows], axis=1)
             move[rows[bigger]] = (short[:, None] * normal)[bigger]
+
+
+def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
+    """Take back what the push added to charted girths, where cloth stands off the skin and has room to give."""
+    trued = points.copy()
+    for ring in rings:
+        low = max(ring.row - TRUED_ROWS, 0)
+        ids = ring.grid[low : ring.row + TRUED_ROWS + 1]
+        fade = np.exp(-(((np.arange(len(ids)) + low - ring.row) / TRUED_FADE_ROWS) ** 2))[:, None]
+        for _ in range(TRUED_TIMES):
+            excess = float(perimeter(trued[ring.grid[[ring.row]]])[0]) - ring.girth
+            if not SMALL_M < excess < TIGHT_M:
+                break
+            here = trued[ids]
+            inward = here[ring.row - low].mean(axis=0)[:2] - here[:, :, :2]
+            inward /= np.maximum(np.linalg.norm(inward, axis=2, keepdims=True), 1e-9)
+            room = skin.distance(here.reshape(-1, 3))[0].reshape(ids.shape) - GAP_M
+            free = room > 0
+            step = excess / (2 * np.pi) / max(float(free[ring.row - low].mean()), LEAST_FREE)
+            trued[ids, :2] += inward * (np.clip(step, 0, np.maximum(room, 0)) * fade)[:, :, None]
+    return trued
+
+
+def clearance(points: Floats, faces: Ints, skin: Skin) -> float:
+    """Least signed distance of corners, middles of edges and centres of triangles from the skin, metres."""
+    least = float(skin.distance(points)[0].min())
+    for weight in WITHIN_FACE:
+        least = min(least, float(skin.distance(np.einsum("fcd,c->fd", points[faces], weight))[0].min()))
+    return least

@@ -15,7 +15,7 @@ from gpu_worker.body.arrays import Floats, Ints, check_shape
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.tape import Tape
 from gpu_worker.garments.chart import WIDEST_STRETCH, Category, SizeRow, complete
-from gpu_worker.garments.collide import Skin, push_out, smoother
+from gpu_worker.garments.collide import Skin, clearance, push_out, smoother, true_up
 from gpu_worker.garments.drape import DrapeFailed, drape
 from gpu_worker.garments.pattern import Pattern
 from gpu_worker.garments.tables import BodyTables, Regions
@@ -25,6 +25,8 @@ LAYER_GAP_M = 0.004
 """Between a garment and the one worn over it."""
 HELD = frozenset({"neck", "waistband"})
 """Edges that stay where they are while the rest of the cloth is let go."""
+CLEAR_M = 0.0005
+"""Draped cloth that comes nearer to the skin is not shown."""
 STATURE_M = (1.2, 2.3)
 
 
@@ -83,7 +85,8 @@ class DressedBody:
         worn = {}
         for row in sizes:
             metres = dict(row.metres)
-            points = builder.settle(push_out(builder.build(metres), pattern.faces, skin, neighbours), skin)
+            pushed = push_out(builder.build(metres), pattern.faces, skin, neighbours)
+            points = builder.settle(true_up(pushed, skin, builder.rings(metres)), skin)
             ease = builder.ease(metres)
             worn[row.size] = WornSize(row, points, ease, builder.marks(metres), fits_on=self._fits(category, metres))
         return Dressed(category, pattern, worn)
@@ -98,7 +101,7 @@ class DressedBody:
         settled = builder_of(dressed.category, self.tables).settle(
             push_out(rested, pattern.faces, skin, neighbours), skin
         )
-        if (skin.distance(settled)[0] < 0).any():
+        if clearance(settled, pattern.faces, skin) < CLEAR_M:
             raise DrapeFailed("The cloth came to rest inside the body.")
         return replace(worn, points=settled)
 

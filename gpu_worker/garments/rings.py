@@ -14,7 +14,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from gpu_worker.body.arrays import Floats
+from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.support import CIRCLE, at, centre, radius
 
 GAP_M = 0.0045
@@ -204,6 +204,15 @@ def _lifted(
     if reach is not None:
         points[:, :, 0] = np.clip(points[:, :, 0], -reach[:, None], reach[:, None])
     return points
+
+
+@dataclass(frozen=True, eq=False)
+class ChartedRing:
+    """A row of a panel whose girth the chart gives. grid : (R, K) vertex numbers, closed; girth in metres."""
+
+    grid: Ints
+    row: int
+    girth: float
 
 
 def perimeter(points: Floats) -> Floats:

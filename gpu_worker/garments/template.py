@@ -15,7 +15,7 @@ from gpu_worker.garments.bottom import (
 from gpu_worker.garments.chart import Category
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern
-from gpu_worker.garments.rings import Folds
+from gpu_worker.garments.rings import ChartedRing, Folds
 from gpu_worker.garments.tables import BodyTables
 from gpu_worker.garments.top import TopBuilder, TopPattern, TopStyle
 
@@ -40,6 +40,9 @@ class Builder(Protocol):
 
     def settle(self, points: Floats, skin: Skin) -> Floats:
         """What the push off the skin leaves to be put right."""
+
+    def rings(self, row: Row) -> list[ChartedRing]:
+        """Rows whose girth is put right after the push."""
 
     def marks(self, row: Row) -> dict[str, float]:
         """Measure -> height at which the chart's girth is the cloth's."""

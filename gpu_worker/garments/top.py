@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
-from gpu_worker.garments.rings import GAP_M, Folds, Shapes, place, solve_fill
+from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, place, solve_fill
 from gpu_worker.garments.support import ANGLES, CIRCLE, GRAZING, at, girth, radius, smoothstep
 from gpu_worker.garments.tables import BodyTables, Tube
 
@@ -259,6 +259,14 @@ class TopBuilder:
         del skin
         return points
 
+    def rings(self, row: Row) -> list[ChartedRing]:
+        """The rows whose girths the chart gives."""
+        heights, marks = self.trunk_rows(row)
+        return [
+            ChartedRing(self.pattern.ring, int(np.abs(heights - height).argmin()), row[name])
+            for name, height in marks.items()
+        ]
+
     def girths(self, row: Row) -> dict[float, float]:
         """Charted height -> girth."""
         return {height: row[name] for name, height in self.marks(row).items()}
@@ -395,7 +403,7 @@ class TopBuilder:
         turn = -1.0 if side == ".L" else 1.0
         final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
         loop_angle = final + (loop_angle - final + np.pi) % (2 * np.pi) - np.pi
-        end = start[UPPER_ROWS] + row["sleeve"]
+        end = min(float(start[UPPER_ROWS]) + row["sleeve"], float(tube.along[-1]))
         w = np.linspace(0, 1, len(grid))[1:, None]
         along = start + (end - start) * w
         gone = along - start
