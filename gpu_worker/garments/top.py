@@ -45,6 +45,8 @@ CHEST_BELOW_ARMHOLE_M = 0.025
 """Where a garment's chest is measured."""
 ARMHOLE_EASE_M = 0.018
 """How far the armhole lies below the armpit."""
+ARM_ROOM_M, LOWEST_ARMHOLE_M = 0.016, 0.075
+"""Between arm and trunk at the bottom of the armhole; never looked for further below the armpit than the second."""
 HANG_SLOPE = 0.08
 ARM_CLEARANCE_M = 0.014
 SAG = 0.7
@@ -205,7 +207,15 @@ class TopBuilder:
         self.tables = tables
         self.yoke = Yoke(tables)
         self.angle = column_angles()
-        self.armhole = tables.armpit - ARMHOLE_EASE_M
+        self.armhole = min(tables.armpit - ARMHOLE_EASE_M, self._arms_part())
+
+    def _arms_part(self) -> float:
+        """Highest level at which cloth fits between arm and trunk; flesh may touch well below the armpit."""
+        levels, inner = self.tables.arm_inner
+        side = np.maximum(self.tables.torso[:, 0], self.tables.torso[:, len(ANGLES) // 2])
+        low = self.tables.armpit - LOWEST_ARMHOLE_M
+        room = (inner - side > ARM_ROOM_M) & (levels < self.tables.armpit) & (levels > low)
+        return float(levels[room].max()) if room.any() else low
 
     def build(self, row: Row) -> Floats:
         """(N, 3) the worn garment, before it is pushed off the body."""
@@ -305,6 +315,7 @@ class TopBuilder:
         settle = 1 - smoothstep(v, 0.0, 0.85)
         lift = GAP_M + (lift_low - GAP_M) * settle
         upper = self.yoke.points(x, angle, self.yoke.reach(x, angle) + lift)
+        upper[..., 2] = np.maximum(upper[..., 2], points[grid[0], 2])  # under a low arm the profile would dip
         points[grid[1:]] = upper[1:]
 
     def _top_line(self, row: Row, *, front: bool) -> tuple[Floats, Floats]:

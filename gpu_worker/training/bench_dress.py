@@ -24,7 +24,7 @@ from gpu_worker.garments.winding import WindingNumber, inside, samples
 from gpu_worker.training.population import Population
 from gpu_worker.training.render import Mesh, Picture, frame_person, join, paint
 
-SEED = 20261123
+SEED = 20261125
 SIZES = {"XS": -6.0, "S": 0.0, "M": 6.0, "L": 12.0, "XL": 19.0}
 """Size -> ease at chest and hip, cm."""
 FACE_SAMPLES = 5000
