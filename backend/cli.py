@@ -27,6 +27,8 @@ Arguments = argparse.Namespace
 Command = Callable[[Arguments], int]
 
 USAGE_ERROR = 2
+PRIVATE = 0o077
+"""What the embedded default writes speaks of bodies: for its owner's eyes alone."""
 IDLE_CONNECTION_S = 30
 SHUTDOWN_S = 10
 
@@ -96,6 +98,7 @@ def run_serve(arguments: Arguments) -> int:
         print("tryon: the database is not at the newest revision; run `tryon migrate` first.", file=sys.stderr)
         return USAGE_ERROR
     logging.configure()
+    os.umask(PRIVATE)
     uvicorn.run(
         create_app(settings, sees_jobs_through=True),
         host=arguments.host,
@@ -125,6 +128,7 @@ async def _sweep_once(settings: Settings) -> int:
 
 
 def run_demo_command(arguments: Arguments) -> int:
+    os.umask(PRIVATE)
     return run_demo(arguments.port, (arguments.data_dir or Path(".data")).absolute())
 
 

@@ -63,6 +63,7 @@ def endpoint(options: argparse.Namespace) -> None:
 
     if not all(is_origin(origin) for origin in options.webhook_origin):
         raise BadInput("--webhook-origin must be scheme://host[:port], such as http://127.0.0.1:8000")
+    os.umask(0o077)  # its queue holds what shoppers stated
     settings = server.EndpointSettings(options.data_dir, options.port, options.host, options.webhook_origin)
     try:
         asyncio.run(server.serve(settings, lambda address: print(f"Ready: {address}", flush=True)))

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,10 @@ STOREFRONT_SCRIPT = REPOSITORY / "shopify_extension" / "dev" / "storefront.mjs"
 EMBED_PAGE = REPOSITORY / "embed" / "dist" / "index.html"
 STEPS = 6
 DEFAULT_PORT = 8400
+SETTING_PREFIXES = (
+    "DATABASE_", "DATA_DIR", "EMBED_", "HMR2_", "PUBLIC_BASE_URL", "RUNPOD_", "STORAGE_", "SUPABASE_", "TOKEN_",
+    "TRYON_", "WORKER_",
+)  # fmt: skip
 POLITELY = ("nice", "-n", "5")
 """On a small machine requests are answered before bodies are built."""
 
@@ -39,7 +44,8 @@ class Ports:
 
 def run_demo(port: int, data_dir: Path) -> int:
     """Run until Ctrl-C; 0 after a clean stop, 2 when this machine lacks something."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
     try:
         return asyncio.run(_demo(port, data_dir.resolve()))
     except (preflight.PreflightFailed, ServiceFailed) as failure:
@@ -52,7 +58,7 @@ async def _demo(port: int, data_dir: Path) -> int:
     preflight.check_front_end(EMBED_PAGE)
     ports = Ports.choose(port)
     stopped = _stop_signal()
-    supervisor = Supervisor(data_dir / "logs", lambda line: print(line, flush=True))
+    supervisor = Supervisor(data_dir / "logs", _without_settings(os.environ), lambda line: print(line, flush=True))
     try:
         await _start_all(supervisor, ports, data_dir)
         print(f"Logs and data are in {data_dir}. Ctrl-C stops everything.")
@@ -84,6 +90,11 @@ async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path) -> No
         _step(5, "Worker", photo)
         await supervisor.start(_storefront(http, ports.storefront, backend_origin, brand))
         _step(6, "Sample storefront", f"{count} garments")
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The shell's environment less every setting of ours: the demo never touches a database that was exported there."""
+    return {name: value for name, value in environ.items() if not name.startswith(SETTING_PREFIXES)}
 
 
 def _embedded_settings(environment: dict[str, str]) -> Settings:

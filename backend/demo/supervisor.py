@@ -36,9 +36,14 @@ class Service:
 
 @dataclass
 class Supervisor:
-    """Owns the children; `say` gets a line for each thing worth telling."""
+    """Owns the children.
+
+    inherited : the environment that every child gets beside its own
+    say       : gets a line for each thing worth telling
+    """
 
     log_folder: Path
+    inherited: Mapping[str, str]
     say: Callable[[str], None]
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
@@ -64,7 +69,7 @@ class Supervisor:
         with self._log(service).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *service.command,
-                env={**os.environ, **service.environment},
+                env={**self.inherited, **service.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

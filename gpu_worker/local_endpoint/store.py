@@ -55,6 +55,10 @@ COLUMNS = (
 )
 
 
+FORGOTTEN = "{}"
+"""What stands for an input that nobody needs any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row. `input` and `output` are JSON text, passed on without being looked into."""
@@ -162,12 +166,16 @@ class Store:
         return self._changed("UPDATE jobs SET output = ? WHERE id = ? AND status = 'IN_PROGRESS'", (output, job_id))
 
     def finish(self, job_id: str, status: Status, now: float, *, output: str | None, error: str | None) -> bool:
-        """Open to final, once; its webhook, if it has one, becomes due in the same commit."""
+        """Open to final, once; its webhook, if it has one, becomes due in the same commit.
+
+        What nobody can retry and no webhook will quote is forgotten at once: an input says what a shopper stated.
+        """
         return self._changed(
-            "UPDATE jobs SET status = ?, output = ?, error = ?, finished_at = ?,"
-            " webhook_due_at = CASE WHEN webhook IS NULL THEN NULL ELSE ? END"
-            " WHERE id = ? AND finished_at IS NULL",
-            (status, output, error, now, now, job_id),
+            "UPDATE jobs SET status = ?1, output = ?2, error = ?3, finished_at = ?4,"
+            " webhook_due_at = CASE WHEN webhook IS NULL THEN NULL ELSE ?4 END,"
+            " input = CASE WHEN webhook IS NULL AND ?1 IN ('COMPLETED', 'CANCELLED') THEN ?6 ELSE input END"
+            " WHERE id = ?5 AND finished_at IS NULL",
+            (status, output, error, now, job_id, FORGOTTEN),
         )
 
     def retry(self, job_id: str, now: float, expires_at: float) -> bool:
@@ -223,9 +231,10 @@ class Store:
     def webhook_tried(self, job_id: str, next_due_at: float | None) -> None:
         """Count one delivery; None ends it, by success or by giving up."""
         self._db.execute(
-            "UPDATE jobs SET webhook_tries = webhook_tries + 1, webhook_due_at = ?"
-            " WHERE id = ? AND finished_at IS NOT NULL",
-            (next_due_at, job_id),
+            "UPDATE jobs SET webhook_tries = webhook_tries + 1, webhook_due_at = ?1,"
+            " input = CASE WHEN ?1 IS NULL AND status IN ('COMPLETED', 'CANCELLED') THEN ?3 ELSE input END"
+            " WHERE id = ?2 AND finished_at IS NOT NULL",
+            (next_due_at, job_id, FORGOTTEN),
         )
 
     def add_stream_part(self, job_id: str, part: str) -> None:

@@ -1,6 +1,10 @@
 """A shopper's whole way in a real browser, from the product page to a turning figure and the event rows."""
 
 import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -93,10 +97,33 @@ def test_frame_refuses_a_page_that_is_not_the_shops(demo: Demo, page: Page) -> N
     policy = httpx.get(f"{demo.backend}/embed", params={"k": embed_key}, timeout=10).headers["content-security-policy"]
     (ancestors,) = [part.strip() for part in policy.split(";") if part.strip().startswith("frame-ancestors")]
     assert ancestors == f"frame-ancestors {demo.storefront}"
-    page.route("http://127.0.0.1:9/", lambda route: route.fulfill(content_type="text/html", body=hostile(demo)))
-    page.goto("http://127.0.0.1:9/")
-    page.wait_for_timeout(1500)
-    assert page.evaluate("window.heard") == []
+    with stranger(hostile(demo)) as origin:
+        page.goto(origin)
+        page.wait_for_timeout(1500)
+        (framed,) = page.main_frame.child_frames
+        assert framed.url.startswith("chrome-error:"), "the frame was shown on a stranger's page"
+        assert page.evaluate("window.heard") == []
+
+
+@contextmanager
+def stranger(html: str) -> Iterator[str]:
+    """A web server on another origin that answers everything with one page."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
 
 
 def hostile(demo: Demo) -> str:

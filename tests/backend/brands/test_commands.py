@@ -71,5 +71,5 @@ def test_bad_input_is_one_line_and_exit_2(tryon: Tryon, arguments: tuple[str, ..
 
 def test_sweep_says_how_much_it_did(tryon: Tryon) -> None:
     assert tryon("migrate")[0] == 0
-    status, made, said = tryon("sweep")
+    status, made, said = tryon("sweep", "--once")
     assert (status, json.loads(made)) == (0, {"done": 0}), said

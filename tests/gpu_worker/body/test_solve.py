@@ -1,8 +1,5 @@
 """Measurements to a body."""
 
-import os
-import time
-
 import numpy as np
 import pytest
 
@@ -82,14 +79,8 @@ class TestSolve:
         with pytest.raises(ValueError, match="NaN"):
             solver.solve({**MAN, "hip_cm": float("nan")}, {}, "male", None)
 
-    def test_a_solve_takes_a_fraction_of_a_second_of_one_core(self, solver: Solver) -> None:
-        """Measured .09 to .14 s; the product's bound for photo to avatar is .5 s."""
-        start_s = time.process_time()
-        solver.solve(MAN, dict.fromkeys(MAN, 2.0), "male", None)
-        solver.solve(WOMAN, dict.fromkeys(WOMAN, 2.0), "female", None)
-        assert (time.process_time() - start_s) / 2 / _threads() < 0.3
-
-
-def _threads() -> int:
-    """Process time counts every thread of the linear algebra."""
-    return int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    def test_a_solve_needs_few_looks_at_the_body(self, solver: Solver) -> None:
+        """About 11; each costs a tape with its derivatives, so this is what a solve's time is made of."""
+        man = solver.solve(MAN, dict.fromkeys(MAN, 2.0), "male", None)
+        woman = solver.solve(WOMAN, dict.fromkeys(WOMAN, 2.0), "female", None)
+        assert max(man.evaluations, woman.evaluations) <= 25
