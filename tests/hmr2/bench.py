@@ -22,6 +22,8 @@ import torch
 from gpu_worker import photo as photos
 from gpu_worker.available import Hmr2Settings, SilhouetteAndHmr2, photo_estimator
 from gpu_worker.body.canonical import CanonicalBody
+from gpu_worker.body.smpl import SmplModel
+from gpu_worker.body.smpl_tape import PeerTape
 from gpu_worker.contract import AvatarParams
 from gpu_worker.estimators.questionnaire import Estimate, Facts, estimate
 from gpu_worker.fusion import fuse
@@ -30,6 +32,7 @@ from gpu_worker.start_timeline import StartTimeline
 from gpu_worker.training.scenes import encode_jpeg, render_person
 
 ROUNDS = 5
+TAPE_ROUNDS = 200
 FIRST_RESULT = """
 import sys, time, psutil
 from pathlib import Path
@@ -57,7 +60,7 @@ def main() -> None:
         picture.write_bytes(encode_jpeg(render_person()))
         report = {"device": device_name(device), "processors": os.cpu_count()}
         report |= first_result(files, device, picture)
-        report |= warm(files, device, picture.read_bytes())
+        report |= warm(files, device, picture.read_bytes()) | tape(files[1])
     print(json.dumps(report, indent=1))  # noqa: T201
 
 
@@ -110,6 +113,15 @@ def warm(files: tuple[Path, Path], device: Any, picture: bytes) -> dict[str, Any
     if device != "cpu":
         report["gpu_memory_mb"] = round(torch.cuda.max_memory_reserved() / 1e6)
     return report
+
+
+def tape(smpl_file: Path) -> dict[str, Any]:
+    """Milliseconds of the full set of the peer's measurements: the best and the median."""
+    peer, betas = PeerTape(SmplModel.load(smpl_file)), np.linspace(-1, 1, 10)
+    times: dict[str, list[float]] = {}
+    for _ in range(TAPE_ROUNDS):
+        timed(times, "tape", lambda: peer.measure(betas))
+    return {"tape_best_ms": round(min(times["tape"]), 2), "tape_median_ms": round(float(np.median(times["tape"])), 2)}
 
 
 def fuse_all(facts: Facts, outline: Estimate, shape: Estimate) -> Estimate:
