@@ -1,5 +1,5 @@
 import type { EventQueue } from "./api/events";
-import type { FitResult } from "./api/schema";
+import type { Decision, FitResult } from "./api/schema";
 import { uuidv7 } from "./api/uuid";
 import { el } from "./dom";
 import type { CartView } from "./fit/answer";
@@ -9,6 +9,14 @@ import type { Shop } from "./shop";
 import type { Wording } from "./words";
 
 const ANSWER_WITHIN_MS = 15_000;
+
+/** Only an answer that we stand behind makes this the main thing to do. */
+const BUTTON_CLASS: Record<Decision, string> = {
+  one: "button button--primary button--wide",
+  between: "button button--wide",
+  unsure: "button button--wide",
+  none_fits: "button button--plain",
+};
 
 /** The product on the store page, as it told us. */
 export interface Product {
@@ -58,7 +66,7 @@ class Cart implements CartView {
     this.#options = options;
     this.#size = options.size;
     this.#button = el("button", {
-      class: options.fit.decision === "one" ? "button button--primary button--wide" : "button button--wide",
+      class: BUTTON_CLASS[options.fit.decision],
       attributes: { type: "button", "data-action": "cart" },
       on: { click: () => void this.#add() },
     });

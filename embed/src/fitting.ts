@@ -1,7 +1,7 @@
 import type { Api } from "./api/client";
 import type { EventQueue } from "./api/events";
 import { ApiProblem } from "./api/problem";
-import type { Avatar, ErasureReceipt, Facts, FitResult, TryonSession } from "./api/schema";
+import type { Avatar, ErasureReceipt, Facts, FitResult, TapeName, TryonSession } from "./api/schema";
 import { Work } from "./api/work";
 import { firstSize } from "./fit/answer_words";
 
@@ -41,6 +41,11 @@ export class Fitting {
 
   get fit(): FitResult | null {
     return this.answer?.session.fit_result ?? null;
+  }
+
+  /** What the shopper measured. */
+  get taped(): TapeName[] {
+    return Object.keys(this.facts?.tapeCm ?? {}) as TapeName[];
   }
 
   /** From the typed facts to a size. */

@@ -152,7 +152,7 @@ describe("from the questions to the size", () => {
     type(root, 0, "178");
     submit(root);
     await vi.advanceTimersByTimeAsync(0);
-    await vi.waitFor(() => expect(root.textContent).toContain("We do not estimate sizes for this age."));
+    await vi.waitFor(() => expect(root.textContent).toContain("between 16 and 80; you can leave it empty"));
     expect(find<HTMLInputElement>(root, "input[type=text]").value).toBe("178");
     expect(find<HTMLButtonElement>(root, "button[type=submit]").disabled).toBe(false);
   });
@@ -169,6 +169,78 @@ describe("from the questions to the size", () => {
     const { root, toShop } = open();
     await answerQuestions(root);
     expect(toShop).toEqual([{ v: 1, type: "tryon:session", session: SESSION }]);
+  });
+});
+
+describe("an answer without a size", () => {
+  const tightEverywhere = (): FitResult => ({
+    ...resultOf("M"),
+    decision: "none_fits",
+    recommended_size: null,
+    sizes: ["S", "M"].map((size, index) => ({
+      size,
+      probability: index,
+      regions: [{ region: "waist", ease_cm: index - 9, sd: 1, verdict: "too_tight" }],
+    })),
+  });
+  const unsure = (measure_next: string | null, region: string): FitResult => ({
+    ...resultOf("M"),
+    decision: "unsure",
+    recommended_size: null,
+    measure_next,
+    sizes: ["S", "M"].map((size) => ({
+      size,
+      probability: 0.5,
+      regions: [{ region, ease_cm: 4, sd: 3, verdict: "regular" }],
+    })),
+  });
+  const answeredWith = async (fit: FitResult): Promise<Stage> => {
+    const stage = open();
+    stage.backend.fit = fit;
+    await answerQuestions(stage.root);
+    return stage;
+  };
+
+  it("shows no chance of a size that does not fit, and pushes none into the cart", async () => {
+    const { root } = await answeredWith(tightEverywhere());
+    expect(root.querySelector(".tenths, .dots")).toBeNull();
+    expect(root.textContent).not.toMatch(/ in 10(?! people with your answers)/);
+    expect(find(root, ".table").textContent).not.toContain("Chance");
+    expect(root.textContent).not.toContain("A photo is unlikely to change your size.");
+    expect(find(root, "[data-action=cart]").className).toBe("button button--plain");
+  });
+
+  it("asks for the measurement that would help, and begins there", async () => {
+    const { root, recorded } = await answeredWith(unsure("hip_cm", "hip"));
+    const ask = find(root, "[data-action=tape]");
+    expect(ask.textContent).toBe("Enter my hip");
+    expect(root.textContent).not.toContain("waist");
+    let scrolledTo: Element | null = null;
+    Element.prototype.scrollIntoView = function scrollIntoView() {
+      scrolledTo = this;
+    };
+    ask.click();
+    const field = find<HTMLInputElement>(root, "input[name=hip_cm]");
+    expect(document.activeElement).toBe(field);
+    expect(scrolledTo).toBe(field);
+    expect(field.closest("details")?.open).toBe(true);
+    expect(root.textContent).not.toContain("helps most");
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(recorded.find(({ type: name }) => name === "evidence_offered")?.metadata).toEqual({
+      best: "tape",
+    });
+  });
+
+  it("offers no waist where the chart has none", async () => {
+    const { root } = await answeredWith(unsure(null, "thigh"));
+    expect(root.querySelector("[data-action=tape]")).toBeNull();
+    expect(root.textContent).toContain("You are close to a border. A photo would help.");
+  });
+
+  it("asks for the chart's waist by the field that we have", async () => {
+    const { root } = await answeredWith(unsure("waist_natural_cm", "waist"));
+    expect(find(root, "[data-action=tape]").textContent).toBe("Enter my waist");
+    expect(root.textContent).toContain("A photo, or your waist, would help.");
   });
 });
 
@@ -200,6 +272,25 @@ describe("a photo", () => {
     box.checked = true;
     submit(root);
     expect(find(root, "h1").textContent).toBe("Your photo");
+  });
+});
+
+describe("a consent", () => {
+  it("is withdrawn in words of its own", async () => {
+    const { root, backend } = open();
+    backend.avatar = avatarOf({ consent_id: "c1" });
+    await answerQuestions(root);
+    find(root, ".page__header button:last-child").click();
+    find(root, "[data-action=withdraw]").click();
+    const dialog = find(root, "dialog[open]");
+    expect(dialog.textContent).toContain("Withdraw your consent to the photo?");
+    expect(dialog.getAttribute("aria-label")).toBe("Withdraw my consent to the photo");
+    const yes = find(dialog, "[data-action=confirm]");
+    expect(yes.textContent).toBe("Yes, withdraw my consent");
+    yes.click();
+    await vi.advanceTimersByTimeAsync(0);
+    await vi.waitFor(() => expect(backend.calls).toContain("DELETE /v1/consents/c1"));
+    expect(backend.calls).not.toContain("DELETE /v1/avatars/a1");
   });
 });
 

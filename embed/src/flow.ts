@@ -1,6 +1,6 @@
 import type { Api } from "./api/client";
 import type { EventQueue } from "./api/events";
-import type { ErasureReceipt, Facts } from "./api/schema";
+import type { ErasureReceipt, Facts, TapeName } from "./api/schema";
 import { cameraScreen } from "./capture/camera";
 import { consentScreen } from "./capture/consent";
 import { type Photos, photoScreen, type Slot } from "./capture/photo";
@@ -55,7 +55,7 @@ export class Flow {
 
   start(): void {
     this.opened();
-    this.#showQuestions(false);
+    this.#showQuestions();
   }
 
   /** The shopper pressed the button on the page: the first time, or again after closing. */
@@ -75,13 +75,13 @@ export class Flow {
     this.#page.show(screen);
   }
 
-  #showQuestions(isDetailed: boolean): void {
+  #showQuestions(begin: TapeName | null = null): void {
     const { words, events } = this.#options;
     const startedMs = Date.now();
     const screen = questionsScreen({
       words,
       draft: this.#draft,
-      isDetailed,
+      begin,
       onStart: () => events.record("questionnaire_started", {}),
       onSubmit: async (facts, optional) => {
         const duration_ms = Date.now() - startedMs;
@@ -98,7 +98,7 @@ export class Flow {
     const { session, avatar } = await this.#fitting.submit(facts);
     this.#news = [];
     this.#options.shop.send("tryon:session", { session: session.id });
-    const { best } = offerFor(session.fit_result, avatar.evidence);
+    const { best } = offerFor(session.fit_result, avatar.evidence, this.#fitting.taped);
     this.#options.events.record("evidence_offered", { best });
     this.#showAnswer();
   }
@@ -106,7 +106,7 @@ export class Flow {
   #showAnswer(): void {
     const { answer, selectedSize } = this.#fitting;
     if (!answer) {
-      this.#showQuestions(false);
+      this.#showQuestions();
       return;
     }
     const { words, shop, events, product } = this.#options;
@@ -122,16 +122,17 @@ export class Flow {
       avatar: answer.avatar,
       fit,
       selectedSize,
+      taped: this.#fitting.taped,
       news: this.#fitting.photoWork ? [this.#measuringWords()] : this.#news,
       figure: figure.element,
       cart,
       onPick: (size) => this.#fitting.selectSize(size),
       onPhoto: () => this.#showConsentOrPhoto(),
-      onWaist: () => this.#showQuestions(true),
-      onChange: () => this.#showQuestions(false),
+      onTape: (name) => this.#showQuestions(name),
+      onChange: () => this.#showQuestions(),
       announce: (text) => this.#page.announce(text),
     });
-    this.#page.show({ ...screen, onBack: () => this.#showQuestions(false) });
+    this.#page.show({ ...screen, onBack: () => this.#showQuestions() });
   }
 
   #openFigure(): FigurePanel {
@@ -281,7 +282,7 @@ export class Flow {
         erase: () => this.#forget(() => this.#fitting.erase()),
         withdraw: this.#fitting.consentId ? () => this.#forget(() => this.#fitting.withdrawConsent()) : null,
         onBack: () => this.#showAnswer(),
-        onAgain: () => this.#showQuestions(false),
+        onAgain: () => this.#showQuestions(),
       }),
     );
   }

@@ -16,6 +16,8 @@ export interface Screen {
   name: ScreenName;
   element: HTMLElement;
   heading: HTMLElement;
+  /** A field to begin at instead, brought into view. */
+  begin?: HTMLElement | undefined;
   /** Where "back" leads, if anywhere. */
   onBack?: (() => void) | undefined;
   dispose?: () => void;
@@ -63,7 +65,8 @@ export class Page {
     this.#main.replaceChildren(screen.element);
     this.#main.scrollTop = 0;
     screen.heading.tabIndex = -1;
-    screen.heading.focus({ preventScroll: true });
+    (screen.begin ?? screen.heading).focus({ preventScroll: true });
+    screen.begin?.scrollIntoView({ block: "center" });
   }
 
   /** Read aloud by screen readers, shown nowhere. */

@@ -1,4 +1,5 @@
 import type { ApiProblem } from "./api/problem";
+import { LIMITS } from "./fit/validation";
 import type { Wording, WordKey } from "./words";
 
 /** Codes of the API that have their own sentence. */
@@ -18,7 +19,7 @@ const BY_CODE: Record<string, WordKey> = {
 /** Our own sentence for a problem; what the server wrote is never shown. */
 export function problemWords(problem: ApiProblem, words: Wording): string {
   const known = BY_CODE[problem.code];
-  if (known) return words.text(known);
+  if (known) return words.text(known, known === "invalid.age" ? LIMITS.AGE_RANGE : {});
   if (problem.status === 401) return words.text("error.ended");
   if (problem.status === 429 || problem.status === 503) return words.text("error.busy");
   return words.text("error.unexpected");

@@ -87,10 +87,21 @@ describe.each(LOCALES)("the words of %s", (locale) => {
   });
 });
 
+describe("the limits of what we know", () => {
+  const english = new Wording("en", en);
+
+  it("do not put someone inside and outside the same ages", () => {
+    expect(english.text("note.extrapolated")).not.toMatch(/outside|beyond/i);
+    expect(english.text("answer.why.limits")).toMatch(/few at either end/);
+  });
+});
+
 describe("wording", () => {
   it("writes numbers and plurals as the language does", () => {
     const german = new Wording("de-AT", de);
     expect(german.number(1234.5, 1)).toMatch(/^1.234,5$/);
+    expect(german.number(-0)).toBe("0");
+    expect(german.number(-0.3)).toBe("0");
     expect(german.text("progress.elapsed", { count: 1 })).toBe("1 Sekunde");
     expect(german.text("progress.elapsed", { count: 2 })).toBe("2 Sekunden");
     expect(new Wording("ja", ja).text("progress.elapsed", { count: 2 })).toBe("2秒");

@@ -55,8 +55,10 @@ export class Wording {
     return Object.hasOwn(en, key) ? this.text(key as WordKey, values) : null;
   }
 
+  /** What rounds to zero is written without a sign. */
   number(value: number, maximumFractionDigits = 0): string {
-    return new Intl.NumberFormat(this.tag, { maximumFractionDigits }).format(value);
+    const isZero = Math.abs(value) * 10 ** maximumFractionDigits < 0.5;
+    return new Intl.NumberFormat(this.tag, { maximumFractionDigits }).format(isZero ? 0 : value);
   }
 
   list(items: string[]): string {

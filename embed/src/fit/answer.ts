@@ -1,4 +1,4 @@
-import type { Avatar, FitResult } from "../api/schema";
+import type { Avatar, FitResult, TapeName } from "../api/schema";
 import { el } from "../dom";
 import type { Screen } from "../page";
 import type { Wording } from "../words";
@@ -13,6 +13,8 @@ interface AnswerOptions {
   avatar: Avatar;
   fit: FitResult;
   selectedSize: string | null;
+  /** What the shopper measured already. */
+  taped: readonly TapeName[];
   /** What new evidence changed; null at first. */
   news: string[];
   /** The figure, in whatever state it is. */
@@ -21,7 +23,7 @@ interface AnswerOptions {
   cart: CartView | null;
   onPick: (size: string) => void;
   onPhoto: () => void;
-  onWaist: () => void;
+  onTape: (name: TapeName) => void;
   onChange: () => void;
   announce: (text: string) => void;
 }
@@ -98,8 +100,8 @@ function showSize(detail: HTMLElement, name: string | null, { fit, units, words 
   );
 }
 
-function help({ fit, avatar, words, onPhoto, onWaist }: AnswerOptions): HTMLElement {
-  return moreHelp({ fit, evidence: avatar.evidence, words, onPhoto, onWaist });
+function help({ fit, avatar, taped, words, onPhoto, onTape }: AnswerOptions): HTMLElement {
+  return moreHelp({ fit, evidence: avatar.evidence, taped, words, onPhoto, onTape });
 }
 
 function why({ fit, avatar, words }: AnswerOptions): HTMLElement {

@@ -109,6 +109,17 @@ describe("the answer at the top", () => {
     });
   });
 
+  it("finds the closest of sizes that are all unlikely by how they sit", () => {
+    const sizes = [size("S", 0, "too_tight"), size("M", 0, "too_tight"), size("L", 0, "too_tight")];
+    const eases = [-9, -6, -3];
+    sizes.forEach((one, index) => {
+      one.regions = [region("waist", "too_tight", eases[index])];
+    });
+    const result = resultOf({ decision: "none_fits", sizes });
+    expect(headline(result, words).sentences).toEqual(["L would come closest: waist too tight."]);
+    expect(firstSize(result)).toBe("L");
+  });
+
   it("begins with the recommended size, else with the likeliest", () => {
     expect(firstSize(certain("L"))).toBe("L");
     expect(firstSize(resultOf({ sizes: [size("S", 0.3), size("M", 0.4)] }))).toBe("M");
@@ -121,6 +132,8 @@ describe("room as a range", () => {
     [5, "2–8 cm wider than you"],
     [-5, "2–8 cm narrower than you"],
     [1, "2 cm narrower to 4 cm wider than you"],
+    [2.4, "0–5 cm wider than you"],
+    [-2.4, "0–5 cm narrower than you"],
   ])("ease %d cm", (ease_cm, text) => {
     expect(easeWords(region("waist", "regular", ease_cm), "metric", words)).toBe(text);
   });
@@ -160,9 +173,33 @@ describe("what a photo changed", () => {
 
   it("leaves out regions that the chart does not have", () => {
     const before = { fit: certain("M"), avatar: avatar(80, 100) };
-    const now = { fit: certain("L"), avatar: avatar(77, 110) };
+    const now = { fit: certain("L"), avatar: avatar(81, 110) };
     expect(changeWords(before, now, words)).toBe(
-      "With your photo: L instead of M, because your waist is narrower than we guessed.",
+      "With your photo: L instead of M, because your waist is wider than we guessed.",
+    );
+  });
+
+  it("never gives a reason that speaks against the change", () => {
+    const before = { fit: certain("M"), avatar: avatar(80, 100) };
+    const larger = { fit: certain("L"), avatar: avatar(77, 110) };
+    expect(changeWords(before, larger, words)).toBe("With your photo: L instead of M.");
+    expect(changeWords(larger, before, words)).toBe("With your photo: M instead of L.");
+  });
+
+  it("names what moved with the change, not what moved most", () => {
+    const before = { fit: withHip(certain("M")), avatar: avatar(80, 100) };
+    const now = { fit: withHip(certain("L")), avatar: avatar(84, 90) };
+    expect(changeWords(before, now, words)).toBe(
+      "With your photo: L instead of M, because your waist is wider than we guessed.",
+    );
+  });
+
+  it("knows that two sizes lie between their neighbours", () => {
+    const between = { ...certain("M"), decision: "between" as const, recommended_size: null };
+    const before = { fit: { ...between, between: ["M", "L"] as [string, string] }, avatar: avatar(80, 100) };
+    const now = { fit: certain("M"), avatar: avatar(77, 100) };
+    expect(changeWords(before, now, words)).toBe(
+      "With your photo: M instead of M or L, because your waist is narrower than we guessed.",
     );
   });
 

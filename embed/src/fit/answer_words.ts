@@ -53,9 +53,25 @@ export function sizeNamed(fit: FitResult, name: string | null): SizeFit | null {
   return fit.sizes.find(({ size }) => size === name) ?? null;
 }
 
-/** The sizes by probability, the likeliest first. */
+/** The sizes by probability, the likeliest first; equally likely ones by how little they are off. */
 export function byChance(fit: FitResult): SizeFit[] {
-  return [...fit.sizes].sort((a, b) => b.probability - a.probability);
+  return [...fit.sizes].sort(
+    (a, b) => b.probability - a.probability || regionsOff(a) - regionsOff(b) || cmOff(a) - cmOff(b),
+  );
+}
+
+const isOff = ({ verdict }: RegionFit): boolean => verdict === "too_tight" || verdict === "too_loose";
+const regionsOff = ({ regions }: SizeFit): number => regions.filter(isOff).length;
+
+/** Grows with what a tight size lacks and a loose one has too much; only good to compare sizes by. */
+function cmOff({ regions }: SizeFit): number {
+  const off = regions.filter(isOff);
+  return off.reduce((sum, { verdict, ease_cm }) => sum + (verdict === "too_tight" ? -ease_cm : ease_cm), 0);
+}
+
+/** Where nothing fits, a size's chance would read as advice to take it. */
+export function hasChances({ decision }: FitResult): boolean {
+  return decision !== "none_fits";
 }
 
 /** The size to look at first: the recommended one, else the likeliest. */
@@ -131,7 +147,7 @@ export function changeWords(
   const [was, is] = [nameOf(before.fit, words), nameOf(now.fit, words)];
   if (!is || !was) return words.text("answer.photo_used");
   if (was === is) return words.text("answer.confirmed", { now: is });
-  const reason = changeReason(before.avatar, now.avatar, relevantRegions(now.fit), words);
+  const reason = changeReason(before, now, words);
   const said = { now: is, before: was };
   return reason
     ? words.text("answer.changed", { ...said, reason })
@@ -149,15 +165,31 @@ function relevantRegions(fit: FitResult): Set<string> {
   return new Set(fit.sizes.flatMap(({ regions }) => regions.map(({ region }) => region)));
 }
 
-/** The measurement that moved most, in units of what it was uncertain by. */
-function changeReason(before: Avatar, now: Avatar, regions: Set<string>, words: Wording): string | null {
+/** 1 to a larger size, −1 to a smaller one, else 0; charts go from small to large. */
+function directionOf(before: FitResult, now: FitResult): number {
+  const placeOf = ({ recommended_size, between }: FitResult): number => {
+    const names = recommended_size ? [recommended_size] : (between ?? []);
+    const places = names.map((name) => now.sizes.findIndex(({ size }) => size === name));
+    return places.includes(-1) ? Number.NaN : places.reduce((sum, place) => sum + place, 0) / places.length;
+  };
+  return Math.sign(placeOf(now) - placeOf(before)) || 0;
+}
+
+/** Of the measurements that moved the way the size did, the one that moved most against its uncertainty. */
+function changeReason(
+  before: { fit: FitResult; avatar: Avatar },
+  now: { fit: FitResult; avatar: Avatar },
+  words: Wording,
+): string | null {
+  const direction = directionOf(before.fit, now.fit);
+  const regions = relevantRegions(now.fit);
   const moves = Object.entries(REGION_OF).flatMap(([name, region]) => {
-    const [was, is] = [before.measurements[name], now.measurements[name]];
+    const [was, is] = [before.avatar.measurements[name], now.avatar.measurements[name]];
     if (!was || !is || !regions.has(region)) return [];
-    return [{ region, moved: (is.mean - was.mean) / Math.max(was.sd, 0.1) }];
+    return [{ region, moved: ((is.mean - was.mean) / Math.max(was.sd, 0.1)) * direction }];
   });
-  const largest = moves.sort((a, b) => Math.abs(b.moved) - Math.abs(a.moved))[0];
+  const largest = moves.filter(({ moved }) => moved > 0).sort((a, b) => b.moved - a.moved)[0];
   if (!largest) return null;
-  const key = largest.moved > 0 ? "answer.reason.larger" : "answer.reason.smaller";
+  const key = direction > 0 ? "answer.reason.larger" : "answer.reason.smaller";
   return words.text(key, { region: regionName(largest.region, words) });
 }

@@ -76,8 +76,12 @@ export class FieldView {
     for (const input of this.#inputs) input.removeAttribute("aria-invalid");
   }
 
+  get input(): HTMLInputElement | undefined {
+    return this.#inputs[0];
+  }
+
   focus(): void {
-    this.#inputs[0]?.focus();
+    this.input?.focus();
   }
 
   holds(target: EventTarget | null): boolean {

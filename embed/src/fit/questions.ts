@@ -1,5 +1,5 @@
 import { ApiProblem } from "../api/problem";
-import type { Facts, Sex } from "../api/schema";
+import type { Facts, Sex, TapeName } from "../api/schema";
 import { el } from "../dom";
 import type { Screen } from "../page";
 import { problemWords } from "../problem_words";
@@ -22,8 +22,8 @@ const HINT_AFTER_MS = 450;
 interface QuestionsOptions {
   words: Wording;
   draft: Draft;
-  /** Open the optional part, and begin there. */
-  isDetailed: boolean;
+  /** The measurement to begin at; the optional part is then open. */
+  begin: TapeName | null;
   onStart: () => void;
   /** Rejects with `ApiProblem`; the form then says what is wrong and keeps what was typed. */
   onSubmit: (facts: Facts, optional: string[]) => Promise<void>;
@@ -82,7 +82,8 @@ class Questions {
       clearTimeout(this.#hintTimer);
       this.#stop.abort();
     };
-    this.screen = { name: "questions", element, heading, onBack: options.onBack, dispose };
+    const begin = options.begin ? this.#fields.get(options.begin)?.input : undefined;
+    this.screen = { name: "questions", element, heading, begin, onBack: options.onBack, dispose };
   }
 
   #draw(): void {
@@ -147,7 +148,7 @@ class Questions {
   }
 
   #more(): HTMLElement {
-    const { words, draft, isDetailed } = this.#options;
+    const { words, draft, begin } = this.#options;
     const unit = words.text(draft.units === "metric" ? "unit.cm" : "unit.in");
     const tapes = TAPES.map((name) =>
       this.#number(name, `questions.tape.${name}`, unit, draft.tape[name], (typed) => {
@@ -157,7 +158,8 @@ class Questions {
     const age = this.#number("age", "questions.age", words.text("unit.years"), draft.age, (typed) => {
       draft.age = typed;
     });
-    const isOpen = isDetailed || draft.age !== "" || Object.values(draft.tape).some((typed) => typed !== "");
+    const isOpen =
+      begin !== null || draft.age !== "" || Object.values(draft.tape).some((typed) => typed !== "");
     return el(
       "details",
       { class: "fold", attributes: { open: isOpen } },

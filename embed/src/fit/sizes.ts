@@ -1,7 +1,7 @@
 import type { FitResult, SizeFit, Verdict } from "../api/schema";
 import { el, newId } from "../dom";
 import type { Wording } from "../words";
-import { chance, easeWords, fitWords, regionName } from "./answer_words";
+import { chance, easeWords, fitWords, hasChances, regionName } from "./answer_words";
 import type { UnitSystem } from "./units";
 
 const VERDICTS: readonly Verdict[] = ["too_tight", "snug", "regular", "loose", "too_loose"];
@@ -26,8 +26,7 @@ export function sizePicker(
       "span",
       { class: "size__face" },
       el("span", { class: "size__name", text: size.size }),
-      tenthsBar(size.probability),
-      el("span", { class: "visually-hidden", text: chance(size.probability, words) }),
+      ...(hasChances(fit) ? chanceOf(size, words) : []),
       isLikely ? el("span", { class: "size__badge", text: words.text("answer.recommended") }) : null,
     );
     return el("label", { class: "size" }, input, label);
@@ -40,7 +39,13 @@ export function sizePicker(
   );
 }
 
-/** A probability as a bar of ten steps; its words stand beside it for those who cannot see it. */
+/** A bar, and its words for those who cannot see it. */
+function chanceOf({ probability }: SizeFit, words: Wording): HTMLElement[] {
+  const said = el("span", { class: "visually-hidden", text: chance(probability, words) });
+  return [tenthsBar(probability), said];
+}
+
+/** A probability as a bar of ten steps. */
 function tenthsBar(probability: number): HTMLElement {
   const bar = el("span", { class: "tenths", attributes: { "aria-hidden": "true" } });
   bar.style.setProperty("--filled", String(Math.round(probability * TENTHS) / TENTHS));
@@ -83,14 +88,14 @@ export function sizeTable(fit: FitResult, words: Wording): HTMLElement {
   const head = el(
     "tr",
     {},
-    ...["answer.size", "answer.chance"].map((key) =>
-      el("th", { text: words.text(key as "answer.size"), attributes: { scope: "col" } }),
+    ...(hasChances(fit) ? (["answer.size", "answer.chance"] as const) : (["answer.size"] as const)).map(
+      (key) => el("th", { text: words.text(key), attributes: { scope: "col" } }),
     ),
     ...regionsOf(fit).map((region) =>
       el("th", { text: words.capital(regionName(region, words)), attributes: { scope: "col" } }),
     ),
   );
-  const rows = fit.sizes.map((size) => tableRow(size, regionsOf(fit), words));
+  const rows = fit.sizes.map((size) => tableRow(size, fit, words));
   const table = el(
     "table",
     { class: "table" },
@@ -107,8 +112,8 @@ export function sizeTable(fit: FitResult, words: Wording): HTMLElement {
   );
 }
 
-function tableRow(size: SizeFit, regions: string[], words: Wording): HTMLElement {
-  const cells = regions.map((region) => {
+function tableRow(size: SizeFit, fit: FitResult, words: Wording): HTMLElement {
+  const cells = regionsOf(fit).map((region) => {
     const verdict = size.regions.find((candidate) => candidate.region === region)?.verdict;
     return el("td", { text: verdict ? words.text(`verdict.${verdict}`) : "–" });
   });
@@ -116,12 +121,12 @@ function tableRow(size: SizeFit, regions: string[], words: Wording): HTMLElement
     "tr",
     {},
     el("th", { text: size.size, attributes: { scope: "row" } }),
-    el("td", { text: chance(size.probability, words) }),
+    hasChances(fit) ? el("td", { text: chance(size.probability, words) }) : null,
     ...cells,
   );
 }
 
-function regionsOf(fit: FitResult): string[] {
+export function regionsOf(fit: FitResult): string[] {
   return [...new Set(fit.sizes.flatMap(({ regions }) => regions.map(({ region }) => region)))];
 }
 

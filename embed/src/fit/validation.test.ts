@@ -14,6 +14,15 @@ describe("a typed height", () => {
     ["178", 178],
     ["178,5", 178.5],
     ["１７８", 178],
+    ["178 cm", 178],
+    ["178cm", 178],
+    ["178,5 cm", 178.5],
+    ["1,78 m", 178],
+    ["1.78m", 178],
+    ["1 m 78", 178],
+    ["1m78", 178],
+    ["１７８ｃｍ", 178],
+    ["70 in", 177.8],
   ])("%s is taken as it is", (height, heightCm) => {
     expect(read({ height }).facts?.heightCm).toBe(heightCm);
   });
@@ -31,9 +40,12 @@ describe("a typed height", () => {
     expect(first({ height })?.suggestion?.value).toBeCloseTo(value, 1);
   });
 
-  it.each(["90", "300", "abc", "-178", "1e2"])("%s is refused with the range", (height) => {
-    expect(first({ height })?.text).toBe("Please enter a height between 130 cm and 215 cm.");
-  });
+  it.each(["90", "300", "abc", "-178", "1e2", "178 kg", "17 m", "90 cm", "178 cm cm"])(
+    "%s is refused with the range",
+    (height) => {
+      expect(first({ height })?.text).toBe("Please enter a height between 130 cm and 215 cm.");
+    },
+  );
 
   it("is asked for when missing", () => {
     expect(first({ height: "" })?.text).toBe("We need your height.");
@@ -45,6 +57,16 @@ describe("a typed height", () => {
 
   it("in feet with a value in centimetres is refused with the likely unit", () => {
     expect(first({ units: "imperial", feet: "178" })?.text).toBe("Centimetres? That is 5 ft 10 in.");
+  });
+
+  it.each([
+    [{ feet: "178 cm" }, 178],
+    [{ feet: "1,78 m" }, 178],
+    [{ feet: "5 ft", inches: "10 in" }, 177.8],
+    [{ feet: "5'10" }, 177.8],
+    [{ feet: "5 ft 10 in" }, 177.8],
+  ])("in the boxes of feet and inches, %o is understood", (typed, heightCm) => {
+    expect(read({ units: "imperial", ...typed }).facts?.heightCm).toBe(heightCm);
   });
 
   it("with twelve inches or more is refused", () => {
@@ -59,6 +81,22 @@ describe("a typed weight", () => {
 
   it("in pounds becomes kilograms", () => {
     expect(read({ units: "imperial", feet: "5", inches: "10", weight: "160" }).facts?.weightKg).toBe(72.6);
+  });
+
+  it.each([
+    ["74 kg", "metric", 74],
+    ["74,5kg", "metric", 74.5],
+    ["163 lb", "metric", 73.9],
+    ["163 lbs", "imperial", 73.9],
+    ["74 kg", "imperial", 74],
+  ] as const)("of %s in a %s form is taken in the unit that is typed", (weight, units, weightKg) => {
+    const { facts, findings } = read({ units, height: "178", feet: "5", inches: "10", weight });
+    expect(facts?.weightKg).toBe(weightKg);
+    expect(findings).toEqual([]);
+  });
+
+  it.each(["74 cm", "5 kg"])("of %s is refused with the range", (weight) => {
+    expect(first({ height: "178", weight })?.text).toBe("Please enter a weight between 30 kg and 250 kg.");
   });
 
   it("that fits pounds far better is questioned but not blocked", () => {
@@ -80,12 +118,25 @@ describe("a typed weight", () => {
 
 describe("the optional answers", () => {
   it.each(["15", "81"])("age %s is refused", (age) => {
-    expect(first({ height: "178", age })?.text).toBe("We do not estimate sizes for this age.");
+    expect(first({ height: "178", age })?.text).toBe(
+      "We estimate sizes for ages between 16 and 80; you can leave it empty.",
+    );
   });
 
   it("a waist of 34 cm is probably inches", () => {
     const tape = { ...emptyDraft("metric").tape, waist_cm: "34" };
     expect(first({ height: "178", tape })?.text).toBe("Inches? That is 86 cm.");
+  });
+
+  it.each([
+    ["86 cm", "metric", 86],
+    ["34 in", "metric", 86.4],
+    ['34"', "imperial", 86.4],
+    ["86 cm", "imperial", 86],
+  ] as const)("a waist of %s in a %s form is taken in the unit that is typed", (waist, units, waist_cm) => {
+    const tape = { ...emptyDraft(units).tape, waist_cm: waist };
+    const { facts } = read({ units, height: "178", feet: "5", inches: "10", tape });
+    expect(facts?.tapeCm).toEqual({ waist_cm });
   });
 
   it("tape values arrive in centimetres", () => {
@@ -102,6 +153,13 @@ describe("a change of units", () => {
     expect(typed).toMatchObject({ units: "imperial", feet: "5", inches: "10", weight: "163" });
     convertDraft(typed, "metric");
     expect(typed).toMatchObject({ units: "metric", height: "178", weight: "73.9" });
+  });
+
+  it("carries over values that were typed with their unit", () => {
+    const tape = { ...emptyDraft("metric").tape, waist_cm: "86 cm" };
+    const typed = draft({ height: "1,78 m", weight: "74 kg", tape });
+    convertDraft(typed, "imperial");
+    expect(typed).toMatchObject({ feet: "5", inches: "10", weight: "163", tape: { waist_cm: "34" } });
   });
 
   it("understands feet typed as centimetres", () => {

@@ -1,5 +1,6 @@
 import type { Facts, Sex, TapeName } from "../api/schema";
 import type { Wording, WordKey } from "../words";
+import { areFeetMarked, parseFeet, parseInches, parseNumber, statedCm, statedKg } from "./typed";
 import {
   CM_PER_INCH,
   cmToFeet,
@@ -76,17 +77,10 @@ export const emptyDraft = (units: UnitSystem): Draft => ({
   tape: { waist_cm: "", chest_cm: "", hip_cm: "", inseam_cm: "" },
 });
 
-/** A typed number; null when empty, NaN when it is none. Decimal commas and full-width digits count. */
-export function parseNumber(typed: string): number | null {
-  const text = typed.normalize("NFKC").trim().replace(",", ".");
-  if (text === "") return null;
-  return /^\d+(\.\d*)?$/.test(text) ? Number(text) : Number.NaN;
-}
-
 /** Everything that is to be said about a form, and its facts once nothing blocks. */
 export function readDraft(draft: Draft, words: Wording): Reading {
   const reader = new DraftReader(draft.units, words);
-  const heightCm = draft.units === "metric" ? reader.heightCm(draft.height) : reader.heightFeet(draft);
+  const heightCm = reader.height(draft);
   const weightKg = reader.weight(draft.weight, heightCm);
   const age = reader.age(draft.age);
   const tapeCm: Partial<Record<TapeName, number>> = {};
@@ -109,7 +103,13 @@ class DraftReader {
     this.#words = words;
   }
 
-  heightCm(typed: string): number | null {
+  height(draft: Draft): number | null {
+    const statedHeight = statedHeightCm(draft);
+    if (statedHeight !== null) return isIn(statedHeight, HEIGHT_CM) ? statedHeight : this.#blockHeight();
+    return draft.units === "metric" ? this.#heightCm(draft.height) : this.#heightFeet(draft);
+  }
+
+  #heightCm(typed: string): number | null {
     const value = parseNumber(typed);
     if (value === null) return this.#block("height", "invalid.height.missing");
     if (isIn(value, HEIGHT_CM)) return value;
@@ -124,9 +124,9 @@ class DraftReader {
     return this.#blockHeight();
   }
 
-  heightFeet({ feet: typedFeet, inches: typedInches }: Draft): number | null {
-    const feet = parseNumber(typedFeet);
-    const inches = parseNumber(typedInches) ?? 0;
+  #heightFeet({ feet: typedFeet, inches: typedInches }: Draft): number | null {
+    const feet = parseFeet(typedFeet);
+    const inches = parseInches(typedInches) ?? 0;
     if (feet === null) return this.#block("height", "invalid.height.missing");
     if (isIn(feet, HEIGHT_CM)) return this.#suggest("height", "hint.height_in_cm", feet);
     const heightCm = feetToCm(feet, inches);
@@ -134,6 +134,8 @@ class DraftReader {
   }
 
   weight(typed: string, heightCm: number | null): number | null {
+    const stated = statedKg(typed);
+    if (stated !== null) return isIn(stated, WEIGHT_KG) ? stated : this.#blockWeight();
     const value = parseNumber(typed);
     if (value === null) return null;
     const kg = this.#units === "metric" ? value : poundsToKg(value);
@@ -151,13 +153,15 @@ class DraftReader {
   age(typed: string): number | null {
     const value = parseNumber(typed);
     if (value === null || isIn(value, AGE_YEARS)) return value;
-    return this.#block("age", Number.isNaN(value) ? "invalid.number" : "invalid.age");
+    return this.#block("age", Number.isNaN(value) ? "invalid.number" : "invalid.age", AGE_YEARS);
   }
 
   tape(name: TapeName, typed: string): number | null {
+    const range = LIMITS[name];
+    const stated = statedCm(typed);
+    if (stated !== null) return isIn(stated, range) ? stated : this.#blockTape(name, range);
     const value = parseNumber(typed);
     if (value === null) return null;
-    const range = LIMITS[name];
     const cm = this.#units === "metric" ? value : inchesToCm(value);
     if (isIn(cm, range)) return cm;
     if (this.#units === "metric" && isIn(inchesToCm(value), range)) {
@@ -165,8 +169,7 @@ class DraftReader {
     }
     if (this.#units === "imperial" && isIn(value, range))
       return this.#suggest(name, "hint.tape_in_cm", value);
-    const show = (limit: number): string => showLength(limit, this.#units, this.#words);
-    return this.#block(name, "invalid.tape", { low: show(range.low), high: show(range.high) });
+    return this.#blockTape(name, range);
   }
 
   #blockHeight(): null {
@@ -177,6 +180,11 @@ class DraftReader {
   #blockWeight(): null {
     const show = (kg: number): string => showWeight(kg, this.#units, this.#words);
     return this.#block("weight", "invalid.weight", { low: show(WEIGHT_KG.low), high: show(WEIGHT_KG.high) });
+  }
+
+  #blockTape(name: TapeName, { low, high }: Range): null {
+    const show = (limit: number): string => showLength(limit, this.#units, this.#words);
+    return this.#block(name, "invalid.tape", { low: show(low), high: show(high) });
   }
 
   #block(field: Field, key: WordKey, values = {}): null {
@@ -193,9 +201,17 @@ class DraftReader {
   }
 }
 
+/** A height that was typed with its unit, in either form; null where numbers stand alone. */
+function statedHeightCm({ units, height, feet, inches }: Draft): number | null {
+  if (units === "metric") return statedCm(height);
+  if (inches.trim() !== "") return null;
+  const marked = areFeetMarked(feet) ? readFeet(feet) : null;
+  return marked ? feetToCm(marked.feet, marked.inches) : statedCm(feet);
+}
+
 /** 5.8 and 5'8 are five feet eight; 5.75 is five and three quarters. Only heights of adults count. */
 function readFeet(typed: string): { feet: number; inches: number } | null {
-  const match = /^([4-7])(?:\s*(?:[.,'’′]|ft)\s*(\d{1,2}))?\s*(?:"|''|″|in)?$/i.exec(
+  const match = /^([4-7])(?:\s*(?:[.,'’′]|ft)\s*(\d{1,2}))?\s*(?:"|”|''|′′|in)?$/i.exec(
     typed.normalize("NFKC").trim(),
   );
   if (!match) return null;
@@ -230,22 +246,25 @@ export function convertDraft(draft: Draft, units: UnitSystem): void {
   const cmPerUnit = draft.units === "metric" ? 1 : CM_PER_INCH;
   draft.units = units;
   if (heightCm !== null) writeField(draft, "height", heightCm);
-  const weight = parseNumber(draft.weight);
-  if (weight) writeField(draft, "weight", weight * kgPerUnit);
+  const weightKg = statedKg(draft.weight) ?? (parseNumber(draft.weight) || 0) * kgPerUnit;
+  if (weightKg) writeField(draft, "weight", weightKg);
   for (const name of TAPES) {
-    const length = parseNumber(draft.tape[name]);
-    if (length) writeField(draft, name, length * cmPerUnit);
+    const lengthCm = statedCm(draft.tape[name]) ?? (parseNumber(draft.tape[name]) || 0) * cmPerUnit;
+    if (lengthCm) writeField(draft, name, lengthCm);
   }
 }
 
-function typedHeightCm({ units, height, feet, inches }: Draft): number | null {
+function typedHeightCm(draft: Draft): number | null {
+  const { units, height, feet, inches } = draft;
+  const stated = statedHeightCm(draft);
+  if (stated) return isIn(stated, HEIGHT_CM) ? stated : null;
   if (units === "metric") {
     const meant = readFeet(height);
     const heightCm = meant ? feetToCm(meant.feet, meant.inches) : parseNumber(height);
     return heightCm && isIn(heightCm, HEIGHT_CM) ? heightCm : null;
   }
-  const whole = parseNumber(feet);
-  return whole ? feetToCm(whole, parseNumber(inches) || 0) : null;
+  const whole = parseFeet(feet);
+  return whole ? feetToCm(whole, parseInches(inches) || 0) : null;
 }
 
 const tenths = (value: number): string => String(Math.round(value * 10) / 10);

@@ -16,6 +16,9 @@ interface MyDataOptions {
   onAgain: () => void;
 }
 
+/** What can be confirmed. */
+type What = "delete" | "withdraw";
+
 /** S10: what is stored, and one press to delete it. */
 export function myDataScreen(options: MyDataOptions): Screen {
   const { words, hasData, onBack, onAgain } = options;
@@ -37,26 +40,27 @@ function showStored(body: HTMLElement, options: MyDataOptions, onErased: () => v
     el("li", { text: words.text(key) }),
   );
   const problem = el("p", { class: "form__problem", attributes: { role: "alert" } });
-  let chosen = erase;
-  const dialog = confirmation(words, async () => {
+  const run = async (act: typeof erase): Promise<void> => {
     problem.textContent = words.text("data.deleting");
     try {
-      const receipt = await chosen();
+      const receipt = await act();
       onErased();
       showReceipt(body, receipt, options);
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
       problem.textContent = problemWords(error, words);
     }
-  });
-  const button = (key: "data.delete" | "data.withdraw", act: typeof erase): HTMLElement =>
+  };
+  const button = (what: What, act: typeof erase): HTMLElement =>
     el("button", {
       class: "button button--danger",
-      text: words.text(key),
-      attributes: { type: "button", "data-action": key === "data.delete" ? "delete" : "withdraw" },
+      text: words.text(`data.${what}`),
+      attributes: { type: "button", "data-action": what },
       on: {
         click: () => {
-          chosen = act;
+          const dialog = confirmation(words, what, () => void run(act));
+          dialog.addEventListener("close", () => dialog.remove());
+          body.append(dialog);
           dialog.showModal();
         },
       },
@@ -65,29 +69,23 @@ function showStored(body: HTMLElement, options: MyDataOptions, onErased: () => v
     el("h2", { class: "section-title", text: words.text("data.stored") }),
     el("ul", { class: "list" }, ...kept),
     el("p", { text: words.text("data.until") }),
-    el(
-      "div",
-      { class: "actions" },
-      button("data.delete", erase),
-      withdraw && button("data.withdraw", withdraw),
-    ),
+    el("div", { class: "actions" }, button("delete", erase), withdraw && button("withdraw", withdraw)),
     problem,
-    dialog,
   );
 }
 
-/** One press, one confirmation. */
-function confirmation(words: Wording, onYes: () => void): HTMLDialogElement {
+/** One press, one confirmation that says what this press does. */
+function confirmation(words: Wording, what: What, onYes: () => void): HTMLDialogElement {
   const dialog: HTMLDialogElement = el(
     "dialog",
-    { class: "confirm", attributes: { "aria-label": words.text("data.delete") } },
-    el("p", { text: words.text("data.confirm") }),
+    { class: "confirm", attributes: { "aria-label": words.text(`data.${what}`) } },
+    el("p", { text: words.text(`data.${what}.confirm`) }),
     el(
       "div",
       { class: "actions" },
       el("button", {
         class: "button button--danger",
-        text: words.text("data.confirm.yes"),
+        text: words.text(`data.${what}.yes`),
         attributes: { type: "button", "data-action": "confirm" },
         on: {
           click: () => {
