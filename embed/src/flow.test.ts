@@ -231,6 +231,16 @@ describe("an answer without a size", () => {
     });
   });
 
+  it("has a field for whatever the server may ask, which others do not see", async () => {
+    const { root } = await answeredWith(unsure("thigh_cm", "thigh"));
+    expect(root.textContent).toContain("Thigh: this measurement would help most.");
+    const ask = find(root, "[data-action=tape]");
+    expect(ask.textContent).toBe("Enter my thigh");
+    ask.click();
+    expect(document.activeElement).toBe(find(root, "input[name=thigh_cm]"));
+    expect(root.querySelector("input[name=upper_arm_cm]")).toBeNull();
+  });
+
   it("offers no waist where the chart has none", async () => {
     const { root } = await answeredWith(unsure(null, "thigh"));
     expect(root.querySelector("[data-action=tape]")).toBeNull();

@@ -1,7 +1,7 @@
 /** The parts of the public contract (v1) that the frame uses. Centimetres and kilograms. */
 
 export type Sex = "female" | "male" | "unspecified";
-export type TapeName = "chest_cm" | "waist_cm" | "hip_cm" | "inseam_cm";
+export type TapeName = "chest_cm" | "waist_cm" | "hip_cm" | "inseam_cm" | "thigh_cm" | "upper_arm_cm";
 
 export interface Facts {
   heightCm: number;

@@ -11,6 +11,7 @@ import {
   type Draft,
   type Field,
   type Finding,
+  RARE_TAPES,
   readDraft,
   TAPES,
   writeField,
@@ -150,7 +151,9 @@ class Questions {
   #more(): HTMLElement {
     const { words, draft, begin } = this.#options;
     const unit = words.text(draft.units === "metric" ? "unit.cm" : "unit.in");
-    const tapes = TAPES.map((name) =>
+    const isShown = (name: TapeName): boolean =>
+      !RARE_TAPES.includes(name) || name === begin || draft.tape[name] !== "";
+    const tapes = TAPES.filter(isShown).map((name) =>
       this.#number(name, `questions.tape.${name}`, unit, draft.tape[name], (typed) => {
         draft.tape[name] = typed;
       }),

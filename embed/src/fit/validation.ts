@@ -43,7 +43,16 @@ export interface Reading {
   findings: Finding[];
 }
 
-export const TAPES: readonly TapeName[] = ["waist_cm", "chest_cm", "hip_cm", "inseam_cm"];
+export const TAPES: readonly TapeName[] = [
+  "waist_cm",
+  "chest_cm",
+  "hip_cm",
+  "inseam_cm",
+  "thigh_cm",
+  "upper_arm_cm",
+];
+/** Only asked of those whose answer hangs on them. */
+export const RARE_TAPES: readonly TapeName[] = ["thigh_cm", "upper_arm_cm"];
 
 interface Range {
   low: number;
@@ -59,6 +68,8 @@ export const LIMITS = {
   chest_cm: { low: 60, high: 180 },
   hip_cm: { low: 60, high: 200 },
   inseam_cm: { low: 50, high: 115 },
+  thigh_cm: { low: 30, high: 120 },
+  upper_arm_cm: { low: 15, high: 75 },
 } as const satisfies Record<string, Range>;
 const { HEIGHT_RANGE_CM: HEIGHT_CM, WEIGHT_RANGE_KG: WEIGHT_KG, AGE_RANGE: AGE_YEARS } = LIMITS;
 /** kg/m²: outside of it a weight was more likely typed in the other unit. */
@@ -74,7 +85,7 @@ export const emptyDraft = (units: UnitSystem): Draft => ({
   weight: "",
   sex: null,
   age: "",
-  tape: { waist_cm: "", chest_cm: "", hip_cm: "", inseam_cm: "" },
+  tape: { waist_cm: "", chest_cm: "", hip_cm: "", inseam_cm: "", thigh_cm: "", upper_arm_cm: "" },
 });
 
 /** Everything that is to be said about a form, and its facts once nothing blocks. */

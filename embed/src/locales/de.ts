@@ -30,6 +30,8 @@ export const de: Words = {
   "questions.tape.chest_cm": "Brust, an der weitesten Stelle",
   "questions.tape.hip_cm": "Hüfte, an der weitesten Stelle",
   "questions.tape.inseam_cm": "Innenbein, Schritt bis Boden",
+  "questions.tape.thigh_cm": "Oberschenkel, an der weitesten Stelle",
+  "questions.tape.upper_arm_cm": "Oberarm, an der weitesten Stelle",
   "questions.submit": "Meine Größe zeigen",
   "questions.working": "Deine Größe wird bestimmt",
 
@@ -147,6 +149,8 @@ export const de: Words = {
   "more.tape.chest_cm": "Brust angeben",
   "more.tape.hip_cm": "Hüfte angeben",
   "more.tape.inseam_cm": "Innenbein angeben",
+  "more.tape.thigh_cm": "Oberschenkel angeben",
+  "more.tape.upper_arm_cm": "Oberarm angeben",
   "more.figure": "Meine Figur zeigen",
 
   "consent.title": "Vor dem Foto",

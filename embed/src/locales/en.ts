@@ -28,6 +28,8 @@ export const en = {
   "questions.tape.chest_cm": "Chest, at its fullest",
   "questions.tape.hip_cm": "Hip, at its fullest",
   "questions.tape.inseam_cm": "Inner leg, crotch to floor",
+  "questions.tape.thigh_cm": "Thigh, at its fullest",
+  "questions.tape.upper_arm_cm": "Upper arm, at its fullest",
   "questions.submit": "Show my size",
   "questions.working": "Working out your size",
 
@@ -145,6 +147,8 @@ export const en = {
   "more.tape.chest_cm": "Enter my chest",
   "more.tape.hip_cm": "Enter my hip",
   "more.tape.inseam_cm": "Enter my inner leg",
+  "more.tape.thigh_cm": "Enter my thigh",
+  "more.tape.upper_arm_cm": "Enter my upper arm",
   "more.figure": "Show my figure",
 
   "consent.title": "Before the photo",

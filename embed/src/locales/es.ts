@@ -30,6 +30,8 @@ export const es: Words = {
   "questions.tape.chest_cm": "Pecho, en lo más ancho",
   "questions.tape.hip_cm": "Cadera, en lo más ancho",
   "questions.tape.inseam_cm": "Entrepierna hasta el suelo",
+  "questions.tape.thigh_cm": "Muslo, en lo más ancho",
+  "questions.tape.upper_arm_cm": "Brazo, en lo más ancho",
   "questions.submit": "Ver mi talla",
   "questions.working": "Calculando tu talla",
 
@@ -147,6 +149,8 @@ export const es: Words = {
   "more.tape.chest_cm": "Indicar mi pecho",
   "more.tape.hip_cm": "Indicar mi cadera",
   "more.tape.inseam_cm": "Indicar mi entrepierna",
+  "more.tape.thigh_cm": "Indicar mi muslo",
+  "more.tape.upper_arm_cm": "Indicar mi brazo",
   "more.figure": "Ver mi figura",
 
   "consent.title": "Antes de la foto",

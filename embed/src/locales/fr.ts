@@ -31,6 +31,8 @@ export const fr: Words = {
   "questions.tape.chest_cm": "Tour de poitrine, au plus large",
   "questions.tape.hip_cm": "Tour de hanches, au plus large",
   "questions.tape.inseam_cm": "Entrejambe, jusqu’au sol",
+  "questions.tape.thigh_cm": "Tour de cuisse, au plus large",
+  "questions.tape.upper_arm_cm": "Tour de bras, au plus large",
   "questions.submit": "Voir ma taille",
   "questions.working": "Calcul de votre taille",
 
@@ -149,6 +151,8 @@ export const fr: Words = {
   "more.tape.chest_cm": "Indiquer mon tour de poitrine",
   "more.tape.hip_cm": "Indiquer mon tour de hanches",
   "more.tape.inseam_cm": "Indiquer mon entrejambe",
+  "more.tape.thigh_cm": "Indiquer mon tour de cuisse",
+  "more.tape.upper_arm_cm": "Indiquer mon tour de bras",
   "more.figure": "Voir ma silhouette",
 
   "consent.title": "Avant la photo",

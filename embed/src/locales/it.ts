@@ -30,6 +30,8 @@ export const it: Words = {
   "questions.tape.chest_cm": "Torace, nel punto più largo",
   "questions.tape.hip_cm": "Fianchi, nel punto più largo",
   "questions.tape.inseam_cm": "Interno gamba, fino a terra",
+  "questions.tape.thigh_cm": "Coscia, nel punto più largo",
+  "questions.tape.upper_arm_cm": "Braccio, nel punto più largo",
   "questions.submit": "Mostra la mia taglia",
   "questions.working": "Calcolo della tua taglia",
 
@@ -147,6 +149,8 @@ export const it: Words = {
   "more.tape.chest_cm": "Indica il mio torace",
   "more.tape.hip_cm": "Indica i miei fianchi",
   "more.tape.inseam_cm": "Indica il mio interno gamba",
+  "more.tape.thigh_cm": "Indica la mia coscia",
+  "more.tape.upper_arm_cm": "Indica il mio braccio",
   "more.figure": "Mostra la mia figura",
 
   "consent.title": "Prima della foto",

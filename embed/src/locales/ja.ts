@@ -30,6 +30,8 @@ export const ja: Words = {
   "questions.tape.chest_cm": "胸囲（最も大きいところ）",
   "questions.tape.hip_cm": "ヒップ（最も大きいところ）",
   "questions.tape.inseam_cm": "股下（股から床まで）",
+  "questions.tape.thigh_cm": "太もも（最も太いところ）",
+  "questions.tape.upper_arm_cm": "二の腕（最も太いところ）",
   "questions.submit": "サイズを見る",
   "questions.working": "サイズを調べています",
 
@@ -147,6 +149,8 @@ export const ja: Words = {
   "more.tape.chest_cm": "胸囲を入力する",
   "more.tape.hip_cm": "ヒップを入力する",
   "more.tape.inseam_cm": "股下を入力する",
+  "more.tape.thigh_cm": "太ももを入力する",
+  "more.tape.upper_arm_cm": "二の腕を入力する",
   "more.figure": "自分のフィギュアを見る",
 
   "consent.title": "写真の前に",
