@@ -36,6 +36,7 @@ def describe(judgement: Judgement, wear: Wear, flags: Sequence[str]) -> FitResul
         between=list(named) if decision == "between" else None,
         confidence=judgement.confidence,
         sizes=judgement.sizes,
+        none_probability=judgement.none_probability,
         measure_next=judgement.measure_next,
         notes=[*(f"region_missing:{girth}" for girth in missing), *flagged],
         sentences=[

@@ -26,7 +26,7 @@ from backend.tryons.schemas import NewTryonSession
 from backend.tryons.sizing import Body, FitResult, Wear, judge
 from gpu_worker.contract import MEASUREMENTS
 
-FIT_MODEL = "bands-1"
+FIT_MODEL = "bands-2"
 
 
 def fit(avatar: Avatar, garment: Garment) -> FitResult:

@@ -21,9 +21,15 @@ from gpu_worker.contract import MEASUREMENTS
 
 POINTS = 512
 SURE = 0.60
-"""From here on one size is named. Proposed, not yet checked against outcomes."""
+"""From here on one size is named."""
 SURE_OF_TWO = 0.80
 """From here on two neighbours are named."""
+CLEARLY_LIKELIER = 0.10
+"""By so much the second of two named sizes must lead the size on the other side of the first."""
+NONE_LIKELY = 0.50
+"""From here on we say that no size fits. The four are proposed, not yet checked against outcomes."""
+NO_SIZE = -1
+HALF_A_POINT = 0.5 / POINTS
 
 TIGHT_COST, TIGHT_COST_PER_CM = 4.0, 1.2
 CLOSER_COST, LOOSER_COST = 1.3, 0.8
@@ -73,7 +79,9 @@ class RegionFit(msgspec.Struct, frozen=True):
 class SizeFit(msgspec.Struct, frozen=True):
     size: str
     probability: float
+    """That it fits and is the best of those that do."""
     regions: list[RegionFit]
+    """As it would sit on the body as estimated."""
 
 
 class FitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +91,10 @@ class FitResult(msgspec.Struct, frozen=True, kw_only=True):
     recommended_size: str | None
     between: list[str] | None
     confidence: float
+    """The probability of what `decision` says; while it is `unsure`, of the likeliest size."""
     sizes: list[SizeFit]
+    none_probability: float = 0.0
+    """That no size fits: with the probabilities of the sizes it makes one."""
     measure_next: str | None
     """The measurement that would help most, by its wire name; only while `decision` is `unsure`."""
     notes: list[str]
@@ -98,6 +109,7 @@ class Judgement(msgspec.Struct, frozen=True):
     """The size or the two that are recommended."""
     confidence: float
     sizes: list[SizeFit]
+    none_probability: float
     measure_next: str | None
 
 
@@ -108,19 +120,23 @@ def judge(body: Body, wear: Wear) -> Judgement:
     points = _bodies(body, rows)
     charts = [[row[girth] for girth in girths] for row in wear.girths_cm.values()]
     lines = [CostLine.of(limits) for limits in bands]
-    winners = [_cheapest(charts, point, lines) for point in points]
+    winners = [_cheapest(charts, point, lines, must_fit=True) for point in points]
     shares = [winners.count(index) / len(winners) for index in range(len(charts))]
+    none = winners.count(NO_SIZE) / len(winners)
+    if not any(shares):  # the nearest still comes first in any order by probability
+        shares[_cheapest(charts, [body.mean[row] for row in rows], lines, must_fit=False)] = HALF_A_POINT
     sizes = [
         SizeFit(size, round(share, 3), _regions(chart, girths, bands, body, rows))
         for size, share, chart in zip(wear.girths_cm, shares, charts, strict=True)
     ]
-    decision, chosen, confidence = _decide(shares, sizes)
+    decision, chosen, confidence = decide_by_shares(shares, none, [_fits(size) for size in sizes])
     best = _most_telling(girths, points, winners) if decision == "unsure" else None
     return Judgement(
         decision=decision,
         named=tuple(sizes[index].size for index in chosen),
         confidence=round(confidence, 3),
         sizes=sizes,
+        none_probability=round(none, 3),
         measure_next=None if best is None else MEASUREMENTS[body_row(best, wear.waist_at)],
     )
 
@@ -153,15 +169,18 @@ class CostLine(NamedTuple):
     centre: float
     per_cm_closer: float
     per_cm_looser: float
+    loose_to: float
+    """Does not enter the cost; from here on it does not fit."""
 
     @classmethod
     def of(cls, limits: Band) -> "CostLine":
-        return cls(limits.tight, limits.centre, CLOSER_COST / limits.half_width, LOOSER_COST / limits.half_width)
+        per_cm_closer, per_cm_looser = CLOSER_COST / limits.half_width, LOOSER_COST / limits.half_width
+        return cls(limits.tight, limits.centre, per_cm_closer, per_cm_looser, limits.loose_to)
 
 
 def cost(ease_cm: float, line: CostLine) -> float:
     """0 in the middle of regular, about 1 at its edges, from 4 upwards where it is too tight."""
-    tight, centre, per_cm_closer, per_cm_looser = line
+    tight, centre, per_cm_closer, per_cm_looser, _ = line
     if ease_cm < tight:
         return TIGHT_COST + TIGHT_COST_PER_CM * (tight - ease_cm)
     off = ease_cm - centre
@@ -171,22 +190,31 @@ def cost(ease_cm: float, line: CostLine) -> float:
 # --- deciding --------------------------------------------------------------------------------------------------------
 
 
-def _decide(shares: list[float], sizes: list[SizeFit]) -> tuple[Decision, list[int], float]:
-    """The decision, the places of the sizes it names, and the probability of what it names."""
+def decide_by_shares(shares: list[float], none: float, fits: Sequence[bool]) -> tuple[Decision, list[int], float]:
+    """The decision, the places of the sizes it names, and the probability of what it says.
+
+    `shares`: that each size fits best; `none`: that no size fits; `fits`: whether each does on the body as estimated.
+    No size at all, if that is likely. Else the likeliest, if it is likely enough by itself. Else the likeliest with its
+    likelier neighbour, if the two are likely enough, both fit, and the neighbour clearly leads the one on the other
+    side: of 34 with .2 on either side we cannot say "34 - 36", and 34 alone would be too bold. Else we are unsure.
+    """
+    if none >= NONE_LIKELY:
+        return "none_fits", [], none
     top = max(range(len(shares)), key=shares.__getitem__)
-    if all(_does_not_fit(size) for size in sizes):
-        return "none_fits", [], shares[top]
-    if shares[top] >= SURE:
+    if shares[top] >= SURE and fits[top]:
         return "one", [top], shares[top]
-    pairs = [(shares[left] + shares[left + 1], left) for left in range(len(shares) - 1)]
-    both, left = max(pairs, default=(0.0, 0), key=lambda pair: pair[0])
-    if both >= SURE_OF_TWO:
-        return "between", [left, left + 1], both
+    beside = [place for place in (top - 1, top + 1) if 0 <= place < len(shares)]
+    if beside:
+        second = max(beside, key=shares.__getitem__)
+        lead = shares[second] - sum(shares[place] for place in beside if place != second)
+        both = shares[top] + shares[second]
+        if both >= SURE_OF_TWO and lead >= CLEARLY_LIKELIER and fits[top] and fits[second]:
+            return "between", sorted((top, second)), both
     return "unsure", [], shares[top]
 
 
-def _does_not_fit(size: SizeFit) -> bool:
-    return any(region.verdict in {"too_tight", "too_loose"} for region in size.regions)
+def _fits(size: SizeFit) -> bool:
+    return not any(region.verdict in {"too_tight", "too_loose"} for region in size.regions)
 
 
 def _regions(chart: list[float], girths: list[str], bands: list[Band], body: Body, rows: list[int]) -> list[RegionFit]:
@@ -198,13 +226,16 @@ def _regions(chart: list[float], girths: list[str], bands: list[Band], body: Bod
     return fits
 
 
-def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], lines: list[CostLine]) -> int:
-    """The place of the size that costs this body least; the smaller of two equals."""
-    best, best_cost = 0, math.inf
+def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], lines: list[CostLine], *, must_fit: bool) -> int:
+    """The place of the size that costs this body least, of all or of those that fit; the smaller of two equals."""
+    best, best_cost = NO_SIZE, math.inf
     for index, chart in enumerate(charts):
         total = 0.0
-        for column, line in enumerate(lines):
-            total += cost(chart[column] - girths_cm[column], line)
+        for value, girth, line in zip(chart, girths_cm, lines, strict=True):
+            ease = value - girth
+            if must_fit and not line.tight <= ease < line.loose_to:
+                break
+            total += cost(ease, line)
             if total >= best_cost:
                 break
         else:

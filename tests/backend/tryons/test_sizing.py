@@ -2,6 +2,7 @@
 
 import random
 import time
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -9,7 +10,17 @@ import pytest
 from backend.garments.categories import Category, Stretch
 from backend.tryons.bands import BODY_BANDS, band
 from backend.tryons.fit_words import chance, describe
-from backend.tryons.sizing import POINTS, Body, CostLine, Wear, cost, judge, normal_points, verdict
+from backend.tryons.sizing import (
+    POINTS,
+    Body,
+    CostLine,
+    Wear,
+    cost,
+    decide_by_shares,
+    judge,
+    normal_points,
+    verdict,
+)
 from gpu_worker.contract import MEASUREMENTS
 from gpu_worker.estimators.questionnaire import Facts, estimate
 
@@ -32,6 +43,12 @@ def wear(
 
 def answer(body_: Body, wear_: Wear) -> Any:
     return describe(judge(body_, wear_), wear_, [])
+
+
+def decide(*shares: float, fits: tuple[bool, ...] = ()) -> Any:
+    """By the shares of neighbouring sizes; what they leave is that none fits."""
+    fits = fits or (True,) * len(shares)
+    return decide_by_shares(list(shares), 1 - sum(shares), fits)
 
 
 class TestBands:
@@ -70,11 +87,33 @@ class TestProbability:
             size: {"chest": 88.0 + 6 * n, "waist": 76.0 + 6 * n, "hip": 92.0 + 6 * n} for n, size in enumerate("ABCDE")
         }
         worn = wear(sizes, "dress", "woven")
-        shares = [size.probability for size in judge(body(sd), worn).sizes]
+        judged = judge(body(sd), worn)
+        shares = [*(size.probability for size in judged.sizes), judged.none_probability]
         assert shares == pytest.approx(monte_carlo(body(sd), sizes, worn), abs=0.03)
 
-    def test_shares_are_of_one(self) -> None:
-        assert sum(size.probability for size in judge(body(), wear()).sizes) == pytest.approx(1, abs=0.003)
+    @pytest.mark.parametrize("chest", [80.0, 98.0, 118.0, 124.0])
+    def test_sizes_and_none_are_all_there_is(self, chest: float) -> None:
+        judged = judge(body(chest=chest), wear())
+        shares = [size.probability for size in judged.sizes]
+        assert sum(shares) + judged.none_probability == pytest.approx(1, abs=0.003)
+
+    def test_a_size_counts_only_where_it_fits(self) -> None:
+        """XL is too tight from a chest of 121 up; beyond it there is no other."""
+        judged = judge(body(2.0, chest=120.0), wear())
+        fits = NormalDist(120, 2).cdf(121)
+        assert judged.sizes[3].probability == pytest.approx(fits, abs=0.01)
+        assert judged.none_probability == pytest.approx(1 - fits, abs=0.01)
+
+    def test_a_size_that_fits_beats_a_cheaper_one_that_does_not(self) -> None:
+        """Dress in a woven: A is a little too tight at the hip, B wide everywhere yet not too wide."""
+        girths = {"chest": 98.0, "waist_natural": 82.0, "hip": 97.0}
+        sizes = {
+            "A": {"chest": 108.0, "waist": 89.5, "hip": 99.0},
+            "B": {"chest": 121.0, "waist": 103.0, "hip": 119.0},
+        }
+        judged = judge(body(0.1, **girths), wear(sizes, "dress", "woven"))
+        assert [size.probability for size in judged.sizes] == [0, 1]
+        assert judged.named == ("B",)
 
     def test_points_have_the_moments_of_a_normal(self) -> None:
         for dimensions in (1, 3, 4):
@@ -130,7 +169,63 @@ class TestDecision:
         result = answer(body(1.0, chest=130.0), wear())
         assert (result.decision, result.recommended_size, result.between) == ("none_fits", None, None)
         assert all(region.verdict == "too_tight" for size in result.sizes for region in size.regions)
-        assert result.sentences[0] == "No size is likely to fit well."
+        assert result.confidence == result.none_probability > 0.99
+        assert result.sentences == ["No size is likely to fit well.", "The nearest is XL: Chest too tight."]
+
+    def test_none_fits_still_tells_the_nearest_from_the_rest(self) -> None:
+        for chest, nearest in ((130.0, "XL"), (60.0, "S")):
+            sizes = answer(body(1.0, chest=chest), wear()).sizes
+            assert [size.size for size in sizes] == list(TEE)
+            assert max(sizes, key=lambda size: size.probability).size == nearest
+            assert {chance(size.probability) for size in sizes} == {"less than 1 in 10"}
+
+    @pytest.mark.parametrize(
+        ("chest", "decision"), [(119.0, "one"), (120.0, "one"), (120.8, "unsure"), (121.5, "none_fits")]
+    )
+    def test_at_the_end_of_the_chart_sureness_goes_before_the_size_does(self, chest: float, decision: str) -> None:
+        """XL stops fitting at 121: the chance that it fits is .84, .69, .54, .40."""
+        result = answer(body(2.0, chest=chest), wear())
+        assert result.decision == decision
+        assert (result.recommended_size == "XL") == (decision == "one")
+
+    def test_a_body_at_the_end_of_the_chart_is_not_sent_home_with_its_last_size(self) -> None:
+        """158 cm and 90 kg: XL wins nine times in ten by cost, and is too tight at chest or hip in many of them."""
+        known = estimate(Facts(158, 90, sex="female"))
+        sizes = {
+            size: {"chest": chest, "hip": chest + 2}
+            for size, chest in {"XS": 90.0, "S": 96.0, "M": 102.0, "L": 108.0, "XL": 116.0}.items()
+        }
+        result = answer(Body(known.mean, known.covariance), wear(sizes))
+        assert (result.decision, result.recommended_size) == ("unsure", None)
+        assert result.none_probability > 0.3
+
+    def test_without_a_weight_the_last_size_is_no_answer(self) -> None:
+        known = estimate(Facts(170, sex="female"))
+        sizes = {str(28 + 2 * n): {"waist": 76.0 + 5 * n, "hip": 95.0 + 5 * n, "thigh": 57 + 2.5 * n} for n in range(5)}
+        result = answer(Body(known.mean, known.covariance), wear(sizes, "trousers", "woven", waist_at="navel"))
+        assert (result.decision, result.recommended_size) == ("unsure", None)
+        assert result.sizes[-1].probability < 0.4
+        assert result.none_probability > 0.4
+
+    def test_two_that_carry_the_weight_are_named(self) -> None:
+        assert decide(0.50, 0.35, 0.15) == ("between", [0, 1], pytest.approx(0.85))
+        assert decide(0.12, 0.55, 0.33) == ("between", [1, 2], pytest.approx(0.88))
+
+    def test_the_second_must_be_clearly_likelier_than_the_other_neighbour(self) -> None:
+        assert decide(0.20, 0.58, 0.22)[0] == "unsure"
+        assert decide(0.18, 0.55, 0.27)[0] == "unsure"
+
+    def test_two_are_named_only_if_both_fit_the_body_as_estimated(self) -> None:
+        assert decide(0.30, 0.55, 0.15)[0] == "between"
+        assert decide(0.30, 0.55, 0.15, fits=(False, True, True))[0] == "unsure"
+
+    def test_one_is_named_only_if_it_fits_the_body_as_estimated(self) -> None:
+        assert decide(0.10, 0.65, 0.10) == ("one", [1], 0.65)
+        assert decide(0.10, 0.65, 0.10, fits=(True, False, True))[0] == "unsure"
+
+    def test_none_weighs_before_any_size(self) -> None:
+        assert decide(0.25, 0.25, 0.0) == ("none_fits", [], 0.5)
+        assert decide(0.40, 0.15, 0.0)[0] == "unsure"
 
     def test_a_single_size(self) -> None:
         result = answer(body(1.0), wear({"One": {"chest": 102.0}}))
@@ -179,12 +274,16 @@ def test_is_quick_enough_for_a_request() -> None:
 
 
 def monte_carlo(body_: Body, sizes: dict[str, dict[str, float]], worn: Wear, draws: int = 4000) -> list[float]:
-    """Independent of the code under test but for the cost: equal correlation by one shared factor."""
+    """By size, and at the end that none fits.
+
+    Independent of the code under test but for cost and bands: equal correlation by one shared factor.
+    """
     chance_ = random.Random(7)
     sd = body_.covariance[0][0] ** 0.5
     names = {"chest": "chest_cm", "waist": "waist_natural_cm", "hip": "hip_cm"}
-    lines = {girth: CostLine.of(band(worn.category, worn.stretch, worn.measures, girth)) for girth in names}
-    wins = dict.fromkeys(sizes, 0)
+    bands = {girth: band(worn.category, worn.stretch, worn.measures, girth) for girth in names}
+    lines = {girth: CostLine.of(limits) for girth, limits in bands.items()}
+    wins = dict.fromkeys([*sizes, ""], 0)
     for _ in range(draws):
         shared = chance_.gauss(0, 0.5**0.5)
         girths = {
@@ -192,7 +291,9 @@ def monte_carlo(body_: Body, sizes: dict[str, dict[str, float]], worn: Wear, dra
             for girth, name in names.items()
         }
         costs = {
-            size: sum(cost(row[girth] - girths[girth], lines[girth]) for girth in names) for size, row in sizes.items()
+            size: sum(cost(row[girth] - girths[girth], lines[girth]) for girth in names)
+            for size, row in sizes.items()
+            if all(bands[girth].tight <= row[girth] - girths[girth] < bands[girth].loose_to for girth in names)
         }
-        wins[min(costs, key=lambda size: costs[size])] += 1
+        wins[min(costs, key=lambda size: costs[size], default="")] += 1
     return [count / draws for count in wins.values()]
