@@ -1,4 +1,4 @@
-"""An avatar gone: its rows at once, its objects after the commit, with a receipt."""
+"""An avatar gone, and its shopper forgotten: rows and events at once, objects after the commit, with a receipt."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -12,6 +12,7 @@ from backend.avatars.service import AvatarService
 from backend.core.auth import Principal, ShopperContext
 from backend.core.clock import Clock
 from backend.core.storage import AVATARS, PHOTOS, person_prefix
+from backend.shoppers import service as shoppers
 from backend.shoppers.errors import ConsentNotFound
 from backend.shoppers.models import Consent, Erasure
 
@@ -26,7 +27,7 @@ class AvatarErasure:
         self.avatars = AvatarService(session, clock)
 
     async def erase(self, principal: Principal, avatar_id: UUID, *, reason: str = "deleted") -> list[Erasure]:
-        """Try-on sessions go with the row; the work is called off and forgotten."""
+        """Try-on sessions go with the row; the work is called off and forgotten, the events lose the person."""
         avatar = await self.avatars.get(principal, avatar_id, for_update=True)
         await self.avatars.jobs.erase(avatar.brand_id, avatar.id)
         rows = self._order_deletion(avatar, reason)
@@ -34,6 +35,8 @@ class AvatarErasure:
         await self.avatars.events.record(
             avatar.brand_id, "data_erased", key=f"avatar:{avatar.id}:erased", metadata={"scope": "avatar"}
         )
+        await self.avatars.events.forget(avatar.brand_id, avatar.user_id)
+        await shoppers.forget(self.session, avatar.brand_id, avatar.user_id, self.clock.now())
         await self.session.flush()
         return rows
 

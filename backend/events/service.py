@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Uuid, column, select, table
+from sqlalchemy import Text, Uuid, case, cast, column, literal, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -93,6 +93,29 @@ class EventService:
         inserted = await self._insert(list(rows.values()))
         counted = len(events) - len(rejected)
         return IntakeResult(len(inserted), counted - len(inserted), sorted(rejected, key=lambda one: one.index))
+
+    async def forget(self, brand_id: UUID, user_id: UUID) -> None:
+        """Everything a shopper did stays counted and no longer leads to them: no id, no metadata.
+
+        The server's own keys name sessions, avatars and consents, so they go too. Others' keys stay, or what is sent
+        twice would count twice: a frame's are random, an order's are the brand's own numbers.
+        """
+        await self.session.execute(
+            update(Event)
+            .where(Event.brand_id == brand_id, Event.user_id == user_id)
+            .values(
+                user_id=None,
+                session_id=None,
+                visitor_id=None,
+                payload={},
+                dedup_key=case(
+                    (Event.source == Source.BACKEND.value, literal("erased:") + cast(Event.id, Text)),
+                    else_=Event.dedup_key,
+                ),
+                updated_at=self.clock.now(),
+            )
+            .execution_options(synchronize_session=False)
+        )
 
     async def _session_owners(
         self, principal: Principal, events: Iterable[Occurrence]

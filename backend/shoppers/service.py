@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -124,6 +124,18 @@ class ShopperService:
             .where(Shopper.brand_id == claims.brand_id, Shopper.id == claims.user_id)
             .values(last_seen_at=now, updated_at=now)
         )
+
+
+async def forget(session: AsyncSession, brand_id: UUID, user_id: UUID, now: datetime) -> None:
+    """After an erasure whoever comes again is somebody new: tokens and codes are void, and the brand's name for the
+    shopper no longer leads to this row, which stays for the consents that were given.
+    """
+    await session.execute(delete(EmbedCode).where(EmbedCode.brand_id == brand_id, EmbedCode.user_id == user_id))
+    await session.execute(
+        update(Shopper)
+        .where(Shopper.brand_id == brand_id, Shopper.id == user_id)
+        .values(tokens_valid_after=now, external_ref=None, email=None, updated_at=now)
+    )
 
 
 async def is_live(session: AsyncSession, claims: ShopperClaims) -> bool:
