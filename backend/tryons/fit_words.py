@@ -12,7 +12,7 @@ NOTE_OF_FLAG = {
 """Flags of an estimate that the shopper should hear of, by the code of the note."""
 
 SENTENCE_OF_NOTE = {
-    "extrapolated": "Your answers lie outside the people we know, so we are less sure.",
+    "extrapolated": "Few people like you were in our data, so we are less sure.",
     "inconsistent": "Your answers do not fit together well; please check their units.",
     "loose_clothing": "Loose clothes hide the shape, so the photo counts for less.",
 }

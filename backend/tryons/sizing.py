@@ -194,11 +194,13 @@ def decide_by_shares(shares: list[float], none: float, fits: Sequence[bool]) -> 
     """The decision, the places of the sizes it names, and the probability of what it says.
 
     `shares`: that each size fits best; `none`: that no size fits; `fits`: whether each does on the body as estimated.
-    No size at all, if that is likely. Else the likeliest, if it is likely enough by itself. Else the likeliest with its
-    likelier neighbour, if the two are likely enough, both fit, and the neighbour clearly leads the one on the other
-    side: of 34 with .2 on either side we cannot say "34 - 36", and 34 alone would be too bold. Else we are unsure.
+    No size at all, if that is likely and none fits the body as estimated: where little is known, "none" gathers the
+    doubt about every size, and doubt is no verdict. Else the likeliest, if it is likely enough by itself. Else the
+    likeliest with its likelier neighbour, if the two are likely enough, both fit, and the neighbour clearly leads the
+    one on the other side: of 34 with .2 on either side we cannot say "34 - 36", and 34 alone would be too bold. Else
+    we are unsure.
     """
-    if none >= NONE_LIKELY:
+    if none >= NONE_LIKELY and not any(fits):
         return "none_fits", [], none
     top = max(range(len(shares)), key=shares.__getitem__)
     if shares[top] >= SURE and fits[top]:
