@@ -6,13 +6,13 @@ No network here. Whoever calls may be one of several processes, or come twice, o
 import hashlib
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -65,6 +65,23 @@ class Ledger:
                 .limit(limit)
             )
             return list(found.all())
+
+    async def count_open_attempts(self) -> int:
+        async with self.database.transaction(read_only=True) as session:
+            found = await session.scalar(
+                select(func.count())
+                .select_from(JobAttempt)  # tenant: the dispatcher works for every brand
+                .where(JobAttempt.state.in_(states.OPEN_ATTEMPTS))
+            )
+            return int(found or 0)
+
+    async def newest_order_at(self) -> datetime | None:
+        """When the youngest job that waits was ordered."""
+        async with self.database.transaction(read_only=True) as session:
+            newest: datetime | None = await session.scalar(
+                select(func.max(Job.created_at)).where(Job.state == states.QUEUED)  # tenant: for every brand
+            )
+            return newest
 
     async def claim(self, job: Job, provider: str, endpoint_id: str) -> Claimed | None:
         """None: another dispatcher had it."""
