@@ -162,7 +162,7 @@ def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, 
 
 def _storefront(http: httpx.AsyncClient, port: int, backend_origin: str, brand: DemoBrand) -> Service:
     command = ["node", str(STOREFRONT_SCRIPT), "--port", str(port), "--backend", backend_origin]
-    keys = {"TRYON_API_KEY": brand.api_key, "TRYON_EMBED_KEY": brand.embed_key}
+    keys = {"TRYON_API_KEY": brand.api_key}
     return Service("storefront", command, keys, _answers(http, f"http://127.0.0.1:{port}/"))
 
 
