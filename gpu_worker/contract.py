@@ -55,7 +55,10 @@ PHOTO_REFUSALS = (
 )
 """Refusals of a photo: an outcome the shopper can act on, never retried."""
 
-PERMANENT_ERRORS = (*PHOTO_REFUSALS, "photo_gone", "input_invalid", "contract_version")
+GARMENT_REFUSALS = ("garment_invalid", "body_invalid", "does_not_fit")
+"""Refusals of a garment, of a body as something to dress, and of every size on this body: outcomes, never retried."""
+
+PERMANENT_ERRORS = (*PHOTO_REFUSALS, *GARMENT_REFUSALS, "photo_gone", "input_invalid", "contract_version")
 RETRYABLE_ERRORS = ("out_of_memory", "download_failed", "upload_failed", "output_exists", "internal")
 
 
@@ -86,11 +89,47 @@ class AvatarParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tape_cm: dict[str, float] = {}
 
 
+class SizeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One size of a chart: measure → cm of the garment itself, girths whole. Rows are a list: objects lose order."""
+
+    size: str
+    garment_cm: dict[str, float]
+
+
+class LookParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the cloth looks. `colour` is #rrggbb; `fabric` one of the worker's textures, "" for the category's own."""
+
+    colour: str = "#5b7086"
+    fabric: str = ""
+
+
+class GarmentParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A garment as its brand describes it, sizes from small to large."""
+
+    category: str
+    sizes: list[SizeRow]
+    look: LookParams = LookParams()
+
+
+class DressParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A garment to put on a body.
+
+    base   : the size whose mesh the others are told from; None lets the worker choose
+    polish : sizes to drape as cloth; empty for the quick first picture
+    """
+
+    garment: GarmentParams
+    base: str | None = None
+    polish: list[str] = []
+
+
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `input` of one RunPod job.
 
-    kind `avatar`: inputs `photo` and `photo_side` (both optional); outputs `avatar.glb`, `body.npz`,
-    `manifest.json` (written last).
+    kind `avatar`: inputs `photo` and `photo_side` (both optional); outputs `avatar.glb`, `body.npz`.
+    kind `garment`: `GarmentParams`; output `preview.glb`, left out when the garment is refused.
+    kind `dress`: `DressParams`; input `body` (an avatar's `body.npz`); output `garment.glb`.
+    All: output `manifest.json`, written last.
     """
 
     contract_version: int
@@ -124,6 +163,35 @@ class AvatarResult(msgspec.Struct, frozen=True):
     flags: list[str] = []
 
 
+class SizeReport(msgspec.Struct, frozen=True):
+    """What became of one size.
+
+    state     : `ok`; `graded` from its neighbours; `unavailable`, then `reason` is a code and `detail` for the brand
+    estimated : measures that the chart did not give and the mesh was built from all the same
+    """
+
+    size: str
+    state: Literal["ok", "graded", "unavailable"]
+    reason: str | None = None
+    detail: str | None = None
+    estimated: list[str] = []
+
+
+class GarmentResult(msgspec.Struct, frozen=True):
+    """What one garment job found; no size that can be built means that the garment is refused."""
+
+    sizes: list[SizeReport]
+    warnings: list[str] = []
+
+
+class DressResult(msgspec.Struct, frozen=True):
+    """What one dress job made. `polished`: the sizes that are draped cloth; the others are the first picture."""
+
+    sizes: list[SizeReport]
+    base: str
+    polished: list[str] = []
+
+
 class FileRecord(msgspec.Struct, frozen=True):
     """A file as it was uploaded; hex digests."""
 
@@ -132,8 +200,8 @@ class FileRecord(msgspec.Struct, frozen=True):
     md5: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
-    """Uploaded last, so that its presence says the attempt finished."""
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Uploaded last, so that its presence says the attempt finished. The result stands in the field of its kind."""
 
     attempt_id: str
     contract_version: int
@@ -144,6 +212,8 @@ class Manifest(msgspec.Struct, frozen=True):
     worker_id: str
     cold: bool
     timings_ms: dict[str, float]
+    garment: GarmentResult | None = None
+    dress: DressResult | None = None
 
 
 class WorkerError(msgspec.Struct, frozen=True):
