@@ -21,7 +21,11 @@ from gpu_worker.contract import (
     RETRYABLE_ERRORS,
     AvatarParams,
     AvatarResult,
+    DressParams,
+    DressResult,
     FileRecord,
+    GarmentParams,
+    GarmentResult,
     JobInput,
     Manifest,
     Stage,
@@ -36,6 +40,9 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 AVATAR_INPUTS = frozenset({"photo", "photo_side"})
 AVATAR_OUTPUTS = frozenset({"avatar.glb", "body.npz", MANIFEST})
+GARMENT_OUTPUTS = frozenset({"preview.glb", MANIFEST})
+DRESS_INPUTS = frozenset({"body"})
+DRESS_OUTPUTS = frozenset({"garment.glb", MANIFEST})
 LAST_STAGE_REPORTED = Stage.BUILDING
 """`saving` lasts milliseconds, and a report that arrives after the result could reopen the job at RunPod."""
 
@@ -46,6 +53,8 @@ Job = Mapping[str, Any]
 Report = Callable[[Job, dict[str, object]], None]
 Handler = Callable[[Job], Awaitable[dict[str, Any]]]
 T = TypeVar("T")
+Make = Callable[[Mapping[str, bytes], Callable[[Stage], None]], T]
+"""Inputs and a call at the start of each stage → what was made."""
 
 
 class AvatarOutcome(Protocol):
@@ -68,6 +77,32 @@ class AvatarPipeline(Protocol):
         self, params: AvatarParams, photo: bytes | None, photo_side: bytes | None, on_stage: Callable[[Stage], None], /
     ) -> AvatarOutcome:
         """Run all stages, calling `on_stage` at the start of each."""
+
+
+class TailorOutcome(Protocol):
+    """What a garment or dress job gives; `files` may lack an output that has nothing to show."""
+
+    @property
+    def files(self) -> Mapping[str, bytes]: ...
+    @property
+    def garment(self) -> GarmentResult | None: ...
+    @property
+    def dress(self) -> DressResult | None: ...
+    @property
+    def timings_ms(self) -> Mapping[str, float]: ...
+
+
+OnStage = Callable[[Stage], None]
+
+
+class TailorPipeline(Protocol):
+    """Charts and bodies to garments; may raise an error whose `code` is one of the contract's."""
+
+    def run_garment(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage, /) -> TailorOutcome:
+        """Check a garment and show it on a mannequin."""
+
+    def run_dress(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage, /) -> TailorOutcome:
+        """Put a garment on a body, every size."""
 
 
 class InputInvalid(Exception):
@@ -96,17 +131,19 @@ def make_handler(
     pipeline: AvatarPipeline,
     settings: Settings,
     *,
+    tailor: TailorPipeline | None = None,
     report: Report = lambda _job, _progress: None,
     on_out_of_memory: Callable[[], None] = lambda: None,
     process_start_ms: Callable[[], float] = lambda: 0.0,
 ) -> Handler:
     """The RunPod handler over a loaded pipeline.
 
+    tailor           : None where this worker makes bodies alone
     report           : sends a stage to the platform (`runpod.serverless.progress_update`); called from a thread
     on_out_of_memory : called after such a failure; a fresh process is wanted
     process_start_ms : from the start of the process until it was ready, written into the first job's manifest
     """
-    worker = _JobRunner(pipeline, settings, report, process_start_ms)
+    worker = _JobRunner(pipeline, tailor, settings, report, process_start_ms)
 
     async def handler(job: Job) -> dict[str, Any]:
         try:
@@ -139,9 +176,15 @@ def failure_of(error: Exception) -> WorkerError:
 
 class _JobRunner:
     def __init__(
-        self, pipeline: AvatarPipeline, settings: Settings, report: Report, process_start_ms: Callable[[], float]
+        self,
+        pipeline: AvatarPipeline,
+        tailor: TailorPipeline | None,
+        settings: Settings,
+        report: Report,
+        process_start_ms: Callable[[], float],
     ) -> None:
         self._pipeline = pipeline
+        self._tailor = tailor
         self._settings = settings
         self._report = report
         self._process_start_ms = process_start_ms
@@ -155,43 +198,74 @@ class _JobRunner:
             files = SignedFiles(session, self._settings.storage_origin)
             if task.kind == "noop":
                 return await self._noop(task, files, is_cold=is_cold)
-            return await self._avatar(job, task, files, is_cold=is_cold)
+            if task.kind == "avatar":
+                return await self._avatar(job, task, files, is_cold=is_cold)
+            return await self._tailored(job, task, files, is_cold=is_cold)
 
     async def _noop(self, task: JobInput, files: SignedFiles, *, is_cold: bool) -> dict[str, Any]:
         if MANIFEST not in task.outputs:
             return {"attempt_id": task.attempt_id, "kind": task.kind}
-        return await self._finish(task, files, {}, None, {}, is_cold=is_cold)
+        return await self._finish(task, files, {}, {}, is_cold=is_cold)
 
     async def _avatar(self, job: Job, task: JobInput, files: SignedFiles, *, is_cold: bool) -> dict[str, Any]:
         params = avatar_params(task)
+
+        def make(inputs: Mapping[str, bytes], on_stage: OnStage) -> AvatarOutcome:
+            return self._pipeline.run_avatar(params, inputs.get("photo"), inputs.get("photo_side"), on_stage)
+
+        timings_ms: dict[str, float] = {}
+        outcome = await self._make(job, task, files, timings_ms, make)
+        timings_ms |= outcome.timings_ms
+        made = {"avatar.glb": outcome.glb, "body.npz": outcome.body_npz}
+        records = await _upload(task, files, timings_ms, made)
+        return await self._finish(task, files, records, timings_ms, is_cold=is_cold, avatar=outcome.result)
+
+    async def _tailored(self, job: Job, task: JobInput, files: SignedFiles, *, is_cold: bool) -> dict[str, Any]:
+        make = self._tailoring(task)
+        timings_ms: dict[str, float] = {}
+        outcome = await self._make(job, task, files, timings_ms, make)
+        timings_ms |= outcome.timings_ms
+        records = await _upload(task, files, timings_ms, outcome.files)
+        return await self._finish(
+            task, files, records, timings_ms, is_cold=is_cold, garment=outcome.garment, dress=outcome.dress
+        )
+
+    def _tailoring(self, task: JobInput) -> Make[TailorOutcome]:
+        tailor = self._tailor
+        if tailor is None:
+            raise InputInvalid
+        try:
+            if task.kind == "garment":
+                garment = msgspec.convert(task.params, GarmentParams)
+                return lambda inputs, on_stage: tailor.run_garment(garment, inputs, on_stage)
+            dress = msgspec.convert(task.params, DressParams)
+        except msgspec.ValidationError as error:
+            raise InputInvalid from error
+        return lambda inputs, on_stage: tailor.run_dress(dress, inputs, on_stage)
+
+    async def _make(
+        self, job: Job, task: JobInput, files: SignedFiles, timings_ms: dict[str, float], make: Make[T]
+    ) -> T:
+        """Inputs in, `make` beside the loop and one job at a time."""
         stages = _Stages(lambda stage: self._report(job, {"stage": str(stage), "of": len(Stage)}))
         stages.enter(Stage.RECEIVED)
-        timings_ms: dict[str, float] = {}
         with _timed(timings_ms, "download"):
             inputs = {name: await files.read(name, file) for name, file in task.inputs.items()}
         async with self._one_at_a_time:
             with _timed(timings_ms, "pipeline"):
-                outcome = await _in_thread(
-                    lambda: self._pipeline.run_avatar(
-                        params, inputs.get("photo"), inputs.get("photo_side"), stages.enter
-                    ),
-                    stages.stop,
-                )
-        timings_ms |= outcome.timings_ms
-        bodies = {"avatar.glb": outcome.glb, "body.npz": outcome.body_npz}
-        with _timed(timings_ms, "upload"):
-            records = {name: await files.write(name, task.outputs[name], body) for name, body in bodies.items()}
-        return await self._finish(task, files, records, outcome.result, timings_ms, is_cold=is_cold)
+                return await _in_thread(lambda: make(inputs, stages.enter), stages.stop)
 
     async def _finish(
         self,
         task: JobInput,
         files: SignedFiles,
         records: dict[str, FileRecord],
-        result: AvatarResult | None,
         timings_ms: dict[str, float],
         *,
         is_cold: bool,
+        avatar: AvatarResult | None = None,
+        garment: GarmentResult | None = None,
+        dress: DressResult | None = None,
     ) -> dict[str, Any]:
         """Write the manifest, which says that all else is there; return a summary without measurements."""
         if is_cold:
@@ -201,11 +275,13 @@ class _JobRunner:
             contract_version=CONTRACT_VERSION,
             pipeline_version=PIPELINE_VERSION,
             files=records,
-            result=result,
+            result=avatar,
             gpu_name=self._settings.gpu_name,
             worker_id=self._settings.worker_id,
             cold=is_cold,
             timings_ms={name: round(value, 1) for name, value in timings_ms.items()},
+            garment=garment,
+            dress=dress,
         )
         summary = {"attempt_id": task.attempt_id, "kind": task.kind, "files": sorted(records)}
         try:
@@ -230,7 +306,10 @@ def decode_job(content: object) -> JobInput:
             raise InputInvalid
         if "photo_side" in task.inputs and "photo" not in task.inputs:
             raise InputInvalid
-    elif task.kind != "noop":
+    elif task.kind == "garment":
+        if task.inputs or task.outputs.keys() != GARMENT_OUTPUTS:
+            raise InputInvalid
+    elif task.kind == "dress" and (task.inputs.keys() != DRESS_INPUTS or task.outputs.keys() != DRESS_OUTPUTS):
         raise InputInvalid
     return task
 
@@ -257,6 +336,13 @@ class _Stages:
         if stage in self._left:
             self._left = self._left[self._left.index(stage) + 1 :]
             self._report(stage)
+
+
+async def _upload(
+    task: JobInput, files: SignedFiles, timings_ms: dict[str, float], made: Mapping[str, bytes]
+) -> dict[str, FileRecord]:
+    with _timed(timings_ms, "upload"):
+        return {name: await files.write(name, task.outputs[name], body) for name, body in made.items()}
 
 
 async def _in_thread(work: Callable[[], T], stop: threading.Event) -> T:

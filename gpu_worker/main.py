@@ -27,6 +27,7 @@ from gpu_worker.start_timeline import StartTimeline
 
 if TYPE_CHECKING:
     from gpu_worker.pipeline import Pipeline
+    from gpu_worker.tailor import Tailor
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,14 @@ def load_pipeline(hmr2: Hmr2Settings, timeline: StartTimeline) -> "Pipeline":
         return Pipeline(CanonicalBody.load(), estimator)
 
 
+def load_tailor() -> "Tailor":
+    """What puts garments on bodies."""
+    from gpu_worker.garments.garment_job import Dresser  # noqa: PLC0415  numpy and scipy, for this process alone
+    from gpu_worker.tailor import Tailor  # noqa: PLC0415
+
+    return Tailor(Dresser())
+
+
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
@@ -153,6 +162,8 @@ def main() -> None:
         pipeline = load_pipeline(Hmr2Settings.from_env(os.environ), timeline)
     except ValueError as error:
         sys.exit(f"tryon-worker: {error}")
+    with timeline.span("tailor"):
+        tailor = load_tailor()
     log.info("start-up: %s", timeline)
     start_up = StartUp()
 
@@ -160,6 +171,7 @@ def main() -> None:
         return make_handler(
             pipeline,
             settings,
+            tailor=tailor,
             report=report,
             on_out_of_memory=leave if settings.lifeline_fd is not None else lambda: None,
             process_start_ms=lambda: start_up.ms,
@@ -167,6 +179,7 @@ def main() -> None:
 
     def models_work() -> None:
         warm_up(pipeline)
+        tailor.warm_up()
         start_up.has_ended()
 
     start(settings, make, models_work)

@@ -1,0 +1,150 @@
+"""Garment and dress jobs: a chart, a kept body → a preview or a dressed GLB, and what became of every size."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from gpu_worker.body.canonical import Shape
+from gpu_worker.contract import DressParams, DressResult, GarmentParams, GarmentResult, SizeReport, Stage
+from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, complete
+from gpu_worker.garments.drape import DrapeFailed
+from gpu_worker.garments.dress import Dressed, DressedBody
+from gpu_worker.garments.garment_job import Dresser, DressRefused, GarmentSpec
+from gpu_worker.garments.glb import Look
+
+PREVIEW = "preview.glb"
+WORN = "garment.glb"
+BODY = "body"
+MANNEQUIN = Shape(gender=0.5, weight=0.5, muscle=0.5, height=0.4)
+"""Who wears a preview: between the sexes, of middle build."""
+
+OnStage = Callable[[Stage], None]
+
+
+@dataclass(frozen=True, eq=False)
+class TailoredFiles:
+    """What one run gives. `files`: output's name → bytes; one of the two results is there."""
+
+    files: Mapping[str, bytes]
+    garment: GarmentResult | None = None
+    dress: DressResult | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Tailor:
+    """Everything that is loaded once for a process; not for two threads at a time."""
+
+    def __init__(self, dresser: Dresser) -> None:
+        self.dresser = dresser
+
+    def run_garment(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
+        """Whether every size can be built, and how the garment looks on a mannequin. Raises `DressRefused`."""
+        del inputs  # a template garment is its chart
+        timings_ms: dict[str, float] = {}
+        on_stage(Stage.CHECKING)
+        spec = _spec(params)
+        reports = [_check(spec.category, size, row) for size, row in spec.sizes_cm.items()]
+        result = GarmentResult(reports)
+        usable = {report.size for report in reports if report.state != "unavailable"}
+        if not usable:
+            return TailoredFiles({}, garment=result, timings_ms=timings_ms)
+        on_stage(Stage.BUILDING)
+        with _timed(timings_ms, "preview"):
+            preview = self._preview(GarmentSpec(spec.category, _only(spec.sizes_cm, usable), spec.look))
+        return TailoredFiles({} if preview is None else {PREVIEW: preview}, garment=result, timings_ms=timings_ms)
+
+    def run_dress(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
+        """Every size on one body, those of `params.polish` draped. Raises `DressRefused`."""
+        timings_ms: dict[str, float] = {}
+        on_stage(Stage.CHECKING)
+        spec = _spec(params.garment)
+        with _timed(timings_ms, "body"):
+            body = self.dresser.body(inputs[BODY])
+        on_stage(Stage.BUILDING)
+        with _timed(timings_ms, "dress"):
+            dressed = self.dresser.draft(body, spec)
+        polished: list[str] = []
+        if params.polish:
+            with _timed(timings_ms, "drape"):
+                dressed, polished = _drape(body, dressed, params.polish, on_stage)
+        base = _base(dressed, params.base)
+        with _timed(timings_ms, "glb"):
+            glb = self.dresser.encode(body, dressed, spec, base)
+        result = DressResult(_worn(dressed), base, polished)
+        return TailoredFiles({WORN: glb}, dress=result, timings_ms=timings_ms)
+
+    def warm_up(self) -> None:
+        """One t-shirt on the mannequin: what is loaded at first use is loaded now."""
+        self._preview(GarmentSpec("t-shirt", {"M": {"chest": 104.0}}))
+
+    def _preview(self, spec: GarmentSpec) -> bytes | None:
+        """None where the mannequin is too large for every size."""
+        vertices, _ = self.dresser.wardrobe.body.rest(MANNEQUIN)
+        body = self.dresser.wardrobe.body_of(vertices)
+        try:
+            dressed = self.dresser.draft(body, spec)
+        except DressRefused:
+            return None
+        return self.dresser.encode(body, dressed, spec)
+
+
+def _drape(body: DressedBody, dressed: Dressed, wanted: list[str], on_stage: OnStage) -> tuple[Dressed, list[str]]:
+    """A size whose cloth does not come to rest keeps its first picture, and counts as done: none better will come."""
+    sizes, done = dict(dressed.sizes), []
+    for size in wanted:
+        on_stage(Stage.BUILDING)  # where a cancelled job ends
+        if size in sizes and sizes[size].fits_on:
+            with suppress(DrapeFailed):
+                sizes[size] = body.drape(dressed, size)
+            done.append(size)
+    return Dressed(dressed.category, dressed.pattern, sizes), done
+
+
+def _spec(params: GarmentParams) -> GarmentSpec:
+    if params.category not in CATEGORIES:
+        raise DressRefused("garment_invalid", f"{params.category!r} is not one of {', '.join(CATEGORIES)}.")
+    category: Category = params.category
+    return GarmentSpec(category, {row.size: row.garment_cm for row in params.sizes}, Look(linear(params.look.colour)))
+
+
+def linear(colour: str) -> tuple[float, float, float]:
+    """#rrggbb as screens mean it → linear light. Raises `DressRefused`."""
+    try:
+        shades = [value / 255 for value in bytes.fromhex(colour.removeprefix("#"))]
+        red, green, blue = (s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shades)
+    except ValueError as error:
+        raise DressRefused("garment_invalid", f"{colour!r} is not a colour such as #5b7086.") from error
+    return red, green, blue
+
+
+def _check(category: Category, size: str, row: Mapping[str, float]) -> SizeReport:
+    try:
+        return SizeReport(size, "ok", estimated=list(complete(category, size, row).estimated))
+    except ChartUnusable as refused:
+        return SizeReport(size, "unavailable", "garment_invalid", str(refused))
+
+
+def _worn(dressed: Dressed) -> list[SizeReport]:
+    return [
+        SizeReport(size, "ok", estimated=list(worn.row.estimated))
+        if worn.fits_on
+        else SizeReport(size, "unavailable", "does_not_fit", "The cloth would have to stretch by more than a third.")
+        for size, worn in dressed.sizes.items()
+    ]
+
+
+def _base(dressed: Dressed, wanted: str | None) -> str:
+    shown = [size for size, worn in dressed.sizes.items() if worn.fits_on]
+    return wanted if wanted in shown else shown[len(shown) // 2]
+
+
+def _only(sizes: Mapping[str, Mapping[str, float]], usable: set[str]) -> dict[str, Mapping[str, float]]:
+    return {size: row for size, row in sizes.items() if size in usable}
+
+
+@contextmanager
+def _timed(timings_ms: dict[str, float], name: str) -> Iterator[None]:
+    start_s = time.perf_counter()
+    yield
+    timings_ms[name] = (time.perf_counter() - start_s) * 1000
