@@ -6,9 +6,10 @@ from backend.core.db import Base
 from backend.events import models as events
 from backend.garments import models as garments
 from backend.jobs import models as jobs
+from backend.shopify import models as shopify
 from backend.shoppers import models as shoppers
 from backend.tryons import models as tryons
 
-__all__ = ["avatars", "brands", "events", "garments", "jobs", "metadata", "shoppers", "tryons"]
+__all__ = ["avatars", "brands", "events", "garments", "jobs", "metadata", "shopify", "shoppers", "tryons"]
 
 metadata = Base.metadata

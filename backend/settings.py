@@ -15,6 +15,7 @@ MIN_KEY_BYTES = 32
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 SUPABASE_ORIGIN = re.compile(r"https://[\w.-]+(:\d+)?|http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
+LOOPBACK_ORIGIN = re.compile(r"http://(127\.0\.0\.1|localhost)(:\d+)?", re.ASCII)
 
 Environment = Literal["development", "production"]
 
@@ -53,6 +54,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runpod_endpoint_id: str
     runpod_api_key: str
     """Empty: the local endpoint's own client key in the data folder is used."""
+    shopify_client_id: str
+    """Of the Shopify app; empty: the Shopify routes are off and say so."""
+    shopify_client_secret: str
+    shopify_client_secret_previous: str
+    """Still accepted while Shopify moves over to a new secret; empty otherwise."""
+    shopify_token_key: str
+    """Seals the shops' access tokens in the database."""
+    shopify_demo_url: str
+    """A stand-in for Shopify on this machine, for the demo and its tests; refused in production and off loopback."""
+    shopify_demo_storefront: str
+    """The sample storefront's origin, which then counts as one of the shop's own."""
     embed_dist_dir: Path
     """The built front end of the frame."""
 
@@ -93,6 +105,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             runpod_endpoint_base_url=(env.get("RUNPOD_ENDPOINT_BASE_URL") or "http://127.0.0.1:8100/v2").rstrip("/"),
             runpod_endpoint_id=env.get("RUNPOD_ENDPOINT_ID") or "local",
             runpod_api_key=env.get("RUNPOD_API_KEY") or "",
+            shopify_client_id=env.get("SHOPIFY_CLIENT_ID") or "",
+            shopify_client_secret=env.get("SHOPIFY_CLIENT_SECRET") or "",
+            shopify_client_secret_previous=env.get("SHOPIFY_CLIENT_SECRET_PREVIOUS") or "",
+            shopify_token_key=env.get("SHOPIFY_TOKEN_KEY") or "",
+            shopify_demo_url=(env.get("SHOPIFY_DEMO_URL") or "").rstrip("/"),
+            shopify_demo_storefront=(env.get("SHOPIFY_DEMO_STOREFRONT") or "").rstrip("/"),
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
         )
         faults = _faults(settings, env)
@@ -116,9 +134,29 @@ def _faults(settings: Settings, env: Mapping[str, str]) -> list[str]:
         faults.append("SUPABASE_URL and SUPABASE_SECRET_KEY are set together or not at all.")
     if settings.supabase_url and SUPABASE_ORIGIN.fullmatch(settings.supabase_url) is None:
         faults.append("SUPABASE_URL must be https://host and nothing more (http:// on this machine only).")
+    faults += _shopify_faults(settings)
     if settings.environment == "production":
         needed = ("DATABASE_URL", "PUBLIC_BASE_URL", "RUNPOD_API_KEY")
         faults += [f"{name} is not set." for name in needed if not env.get(name)]
+    return faults
+
+
+def _shopify_faults(settings: Settings) -> list[str]:
+    together = (settings.shopify_client_id, settings.shopify_client_secret, settings.shopify_token_key)
+    faults = []
+    if any(together) and not all(together):
+        faults.append("SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and SHOPIFY_TOKEN_KEY are set together or not at all.")
+    if settings.shopify_token_key and len(settings.shopify_token_key.encode()) < MIN_KEY_BYTES:
+        faults.append(f"SHOPIFY_TOKEN_KEY must have at least {MIN_KEY_BYTES} bytes.")
+    stand_ins = (
+        ("SHOPIFY_DEMO_URL", settings.shopify_demo_url),
+        ("SHOPIFY_DEMO_STOREFRONT", settings.shopify_demo_storefront),
+    )
+    for name, value in stand_ins:
+        if value and settings.environment == "production":
+            faults.append(f"{name} is for the demo; production refuses it.")
+        elif value and LOOPBACK_ORIGIN.fullmatch(value) is None:
+            faults.append(f"{name} must be http://127.0.0.1:port, on this machine.")
     return faults
 
 

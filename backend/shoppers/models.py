@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.columns import Json
@@ -45,6 +45,10 @@ class EmbedCode(BrandOwned):
     user_id: Mapped[UUID]
     code_sha256: Mapped[str]
     origin: Mapped[str]
+    install_id: Mapped[UUID | None]
+    """Of the shop's installation, where the code came through an app proxy."""
+    product_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The shop's product on whose page it was asked for."""
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
