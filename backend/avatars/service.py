@@ -21,7 +21,7 @@ from backend.events.service import EventService
 from backend.jobs import states
 from backend.jobs.models import Job
 from backend.jobs.service import JobService
-from backend.jobs.work import ObjectInput, ObjectOutput, Order, Work, cache_key
+from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
 from backend.shoppers.erasures import ErasureService
 from backend.shoppers.models import Consent
 from gpu_worker.contract import MEASUREMENTS, AvatarParams
@@ -253,7 +253,14 @@ class AvatarService:
             inputs=dict(order.photos),
         )
         placed = await self.jobs.submit(
-            Order(avatar.brand_id, "avatar", avatar.id, key, work),
+            Order(
+                avatar.brand_id,
+                "avatar",
+                avatar.id,
+                key,
+                work,
+                Priority.WAITED_FOR if order.photos else Priority.SOON,
+            ),
             is_result_kept=is_current and avatar.glb_key is not None,
         )
         job = placed.job

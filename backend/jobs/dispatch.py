@@ -13,7 +13,7 @@ from backend.jobs import states
 from backend.jobs.ledger import Claimed, Ledger, Looked, work_of
 from backend.jobs.models import Job
 from backend.jobs.queue import Ambiguous, ComputeQueue, NotAccepted, Rejected, Submission
-from backend.jobs.work import JSON, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput
+from backend.jobs.work import JSON, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput, Priority
 from gpu_worker.contract import CONTRACT_VERSION, InputFile, JobInput, Kind, OutputFile
 
 log = structlog.get_logger()
@@ -48,15 +48,19 @@ class Dispatcher:
         return len(jobs)
 
     async def _those_for_one_host(self, jobs: list[Job]) -> list[Job]:
-        """Photos first, for somebody waits for them. A body from answers alone waits until no order has come for a
-        moment: it would take the processor from the next shopper's first size.
+        """What nobody waits for waits itself until no order has come for a moment: it would take the processor from
+        the next shopper's first size.
         """
         now = self.ledger.clock.now()
         room = LOCAL_OPEN_ATTEMPTS - await self.ledger.count_open_attempts()
         newest = await self.ledger.newest_order_at()
         is_busy = newest is not None and now - newest < QUIET
-        wanted = [job for job in jobs if work_of(job).inputs or not is_busy or now - job.created_at > LONGEST_WAIT]
-        return sorted(wanted, key=lambda job: not work_of(job).inputs)[: max(0, room)]
+        wanted = [
+            job
+            for job in jobs
+            if job.priority == Priority.WAITED_FOR or not is_busy or now - job.created_at > LONGEST_WAIT
+        ]
+        return wanted[: max(0, room)]
 
     async def dispatch(self, job: Job) -> None:
         claimed = await self.ledger.claim(job, self.queue.provider, self.queue.endpoint_id)

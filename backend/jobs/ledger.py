@@ -61,7 +61,7 @@ class Ledger:
             found = await session.scalars(
                 select(Job)  # tenant: the dispatcher works for every brand
                 .where(Job.state == states.QUEUED, Job.next_at <= self.clock.now())
-                .order_by(Job.next_at)
+                .order_by(Job.turn_at)
                 .limit(limit)
             )
             return list(found.all())

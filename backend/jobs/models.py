@@ -21,7 +21,7 @@ class Job(BrandOwned):
         tenant_root(),
         tenant_key(),
         UniqueConstraint("brand_id", "cache_key"),
-        Index("ix_jobs_due", "state", "next_at"),
+        Index("ix_jobs_due", "state", "turn_at", "next_at"),
         Index("ix_jobs_subject_id", "brand_id", "subject_id"),
         one_of("kind", get_args(Kind)),
         one_of("state", JOB_STATES),
@@ -41,6 +41,13 @@ class Job(BrandOwned):
     executions: Mapped[int] = mapped_column(default=0)
     """Attempts that may have run."""
     next_at: Mapped[datetime]
+    """Not before; moved on by every failure."""
+    priority: Mapped[int]
+    """`work.Priority`."""
+    turn_at: Mapped[datetime]
+    """Of what is due, the earliest goes first: the time of the order, and what its priority lets it wait."""
+    moved_from: Mapped[str | None]
+    """The queue it was taken from because it waited there too long: at most once, and not back to it."""
     deadline_at: Mapped[datetime]
     stage: Mapped[str | None]
     error_code: Mapped[str | None]
@@ -57,7 +64,8 @@ class JobAttempt(BrandOwned):
         ForeignKeyConstraint(["brand_id", "job_id"], ["jobs.brand_id", "jobs.id"]),
         UniqueConstraint("job_id", "n"),
         UniqueConstraint("provider", "endpoint_id", "rp_id"),
-        Index("ix_job_attempts_due", "state", "poll_at"),
+        Index("ix_job_attempts_due", "poll_at"),
+        Index("ix_job_attempts_state", "state", "provider", "endpoint_id"),
         Index("ix_job_attempts_job_id", "brand_id", "job_id"),
         one_of("state", ATTEMPT_STATES),
     )

@@ -1,5 +1,7 @@
 """Ordering work and calling it off, in the transaction of whoever needs it done."""
 
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -11,7 +13,7 @@ from backend.core.clock import Clock
 from backend.core.db import insert_new
 from backend.jobs import states
 from backend.jobs.models import Job, JobAttempt
-from backend.jobs.work import Order
+from backend.jobs.work import PATIENCE, Order, Priority
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -47,8 +49,7 @@ class JobService:
             "state": states.QUEUED,
             "attempt_n": 0,
             "executions": 0,
-            "next_at": now,
-            "deadline_at": now + states.DEADLINE,
+            **_times(order, now),
             "created_at": now,
             "updated_at": now,
         }
@@ -74,14 +75,14 @@ class JobService:
                 state=states.QUEUED,
                 input=msgspec.to_builtins(order.work),
                 executions=0,
-                next_at=now,
-                deadline_at=now + states.DEADLINE,
+                moved_from=None,
                 stage=None,
                 error_code=None,
                 is_retryable=None,
                 finished_at=None,
                 created_at=now,
                 updated_at=now,
+                **_times(order, now),
             )
             .returning(Job.id)
         )
@@ -137,3 +138,14 @@ class JobService:
                 )
                 .values(poll_at=now, updated_at=now)
             )
+
+
+def _times(order: Order, now: datetime) -> dict[str, Any]:
+    """When it may start, when its turn is, and until when it is wanted."""
+    is_unhurried = order.priority == Priority.LATER
+    return {
+        "next_at": now,
+        "priority": int(order.priority),
+        "turn_at": now + PATIENCE[order.priority],
+        "deadline_at": now + (states.UNHURRIED_DEADLINE if is_unhurried else states.DEADLINE),
+    }

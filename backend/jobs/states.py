@@ -12,6 +12,8 @@ SENDING, SUBMITTED, UNKNOWN = "sending", "submitted", "unknown"
 OPEN_ATTEMPTS = (SENDING, SUBMITTED, UNKNOWN)
 NOT_ACCEPTED, REJECTED = "not_accepted", "rejected"
 NO_ARTIFACT, TIMED_OUT, GONE, ABANDONED = "no_artifact", "timed_out", "gone", "abandoned"
+QUEUE_TIMEOUT = "queue_timeout"
+"""Taken from a queue that does not move, for another that has a worker free."""
 ATTEMPT_STATES = (
     *OPEN_ATTEMPTS,
     SUCCEEDED,
@@ -23,12 +25,15 @@ ATTEMPT_STATES = (
     TIMED_OUT,
     GONE,
     ABANDONED,
+    QUEUE_TIMEOUT,
 )
 
 MAX_EXECUTIONS = 3
 """Attempts of one job that may have run."""
 DEADLINE = timedelta(minutes=20)
 """From submission; afterwards nobody waits for the answer any more."""
+UNHURRIED_DEADLINE = timedelta(hours=6)
+"""Of work that nobody looks at: a catalogue of a thousand garments may take its time."""
 EXECUTION_TIMEOUT = timedelta(seconds=120)
 QUEUE_TTL = timedelta(seconds=900)
 """The platform deletes a job that is older, running or not."""

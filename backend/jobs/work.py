@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import timedelta
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +50,25 @@ class Work(msgspec.Struct, frozen=True):
         return f"{self.prefix}{attempt_id}-{secret}/"
 
 
+class Priority(IntEnum):
+    """Whose turn comes first. Nothing starves: see `PATIENCE`."""
+
+    WAITED_FOR = 0
+    """Somebody looks at a progress bar: a photo, a first dress."""
+    SOON = 1
+    """Seen a moment later: the body of an avatar whose size is already shown."""
+    LATER = 2
+    """Seen by nobody yet: a dress's polish, a catalogue. It also has longer until its deadline."""
+
+
+PATIENCE = {
+    Priority.WAITED_FOR: timedelta(0),
+    Priority.SOON: timedelta(seconds=30),
+    Priority.LATER: timedelta(minutes=5),
+}
+"""Work takes its turn as if it had been ordered this much later: whatever is ordered after that stands behind it."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """One piece of work for one subject of one brand."""
 
@@ -56,6 +77,7 @@ class Order(msgspec.Struct, frozen=True):
     subject_id: UUID
     cache_key: str
     work: Work
+    priority: Priority = Priority.SOON
 
 
 class Done(msgspec.Struct, frozen=True):
