@@ -78,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.supabase_url or self.public_base_url
 
     @property
+    def shopify_secrets(self) -> tuple[str, ...]:
+        """Every secret Shopify may sign with today, the present one first; none: Shopify is off."""
+        return tuple(filter(None, (self.shopify_client_secret, self.shopify_client_secret_previous)))
+
+    @property
     def local_endpoint_keys_file(self) -> Path:
         """Written by the local endpoint: {"client_key", "worker_key"}."""
         return self.data_dir / "endpoint" / "keys.json"

@@ -124,12 +124,13 @@ async def insert_new(
 ) -> list[T]:
     """Insert what is new by the columns of `unique`, in silence about the rest; gives `returning` of the new rows.
 
-    Unlike a failed insert this leaves the transaction usable. Times are the caller's to set.
+    No `unique` means any constraint of the table. Unlike a failed insert this leaves the transaction usable. Times are
+    the caller's to set.
     """
     if not rows:
         return []
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert(model).on_conflict_do_nothing(index_elements=list(unique)).returning(returning)
+    statement = insert(model).on_conflict_do_nothing(index_elements=list(unique) or None).returning(returning)
     return list((await session.scalars(statement, rows)).all())
 
 
