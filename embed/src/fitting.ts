@@ -1,4 +1,5 @@
 import type { Api } from "./api/client";
+import { type Dressed, dressings } from "./api/dressing";
 import type { EventQueue } from "./api/events";
 import { ApiProblem } from "./api/problem";
 import type { Avatar, ErasureReceipt, Facts, FitResult, TapeName, TryonSession } from "./api/schema";
@@ -59,15 +60,18 @@ export class Fitting {
     return this.answer;
   }
 
-  /** Seen at once; the server hears of it, and when it does not nothing is lost. */
-  selectSize(size: string): void {
+  /** Seen at once; the server hears of it, and when it does not nothing is lost. False: it did not hear. */
+  async selectSize(size: string): Promise<boolean> {
     const { answer, selectedSize } = this;
-    if (!answer || size === selectedSize) return;
+    if (!answer || size === selectedSize) return false;
     const recommended = answer.session.fit_result.recommended_size;
     const advice = recommended ? { recommended } : {};
     if (selectedSize) this.#events.record("size_switched", { from: selectedSize, to: size, ...advice });
     this.selectedSize = size;
-    this.#api.selectSize(answer.session.id, size).catch(() => undefined);
+    return this.#api.selectSize(answer.session.id, size).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Send photos and wait until they are measured; the answer stays usable meanwhile. */
@@ -103,6 +107,12 @@ export class Fitting {
   async buildFigure(): Promise<Work> {
     if (!this.answer) throw new Error("a figure without an answer");
     return new Work(this.#api, await this.#api.readAvatar(this.answer.avatar.id));
+  }
+
+  /** The garment on that mesh, as its pictures come. */
+  dressings(signal: AbortSignal): AsyncIterable<Dressed> {
+    if (!this.answer) throw new Error("a garment without an answer");
+    return dressings(this.#api, this.answer.session.id, signal);
   }
 
   /** What the last photo rests on, if there was one. */

@@ -52,7 +52,9 @@ class Backend {
       return Response.json({ code }, { status });
     }
     if (path.startsWith("/v1/tryon-sessions")) {
-      return Response.json({ id: SESSION, garment_id: "g1", selected_size: null, fit_result: this.fit });
+      const picture = { dressing: null, garment_glb_url: null, is_dressing: false, dressing_error: null };
+      const session = { id: SESSION, garment_id: "g1", selected_size: null, fit_result: this.fit };
+      return Response.json({ ...session, ...picture });
     }
     if (init.method === "DELETE") {
       const done_at = "2026-11-21T12:00:00Z";

@@ -1,6 +1,6 @@
 import type { Api } from "./api/client";
 import type { EventQueue } from "./api/events";
-import type { ErasureReceipt, Facts, TapeName } from "./api/schema";
+import type { ErasureReceipt, Facts, FitResult, TapeName } from "./api/schema";
 import { cameraScreen } from "./capture/camera";
 import { consentScreen } from "./capture/consent";
 import { type Photos, photoScreen, type Slot } from "./capture/photo";
@@ -8,7 +8,7 @@ import { PhotoUnreadable, preparePhoto } from "./capture/photo_file";
 import { type ProgressScreen, progressScreen } from "./capture/progress";
 import { cartView, type Product } from "./cart";
 import { answerScreen } from "./fit/answer";
-import { changeWords } from "./fit/answer_words";
+import { changeWords, fitWords, sizeNamed } from "./fit/answer_words";
 import { offerFor } from "./fit/more_help";
 import { questionsScreen } from "./fit/questions";
 import { unitsOf } from "./fit/units";
@@ -112,7 +112,7 @@ export class Flow {
     const { words, shop, events, product } = this.#options;
     const { fit_result: fit, id } = answer.session;
     this.#closeFigure();
-    const figure = this.#openFigure();
+    const figure = this.#openFigure(fit);
     const cart = selectedSize
       ? cartView({ words, shop, events, product, fit, session: id, size: selectedSize })
       : null;
@@ -126,7 +126,10 @@ export class Flow {
       news: this.#fitting.photoWork ? [this.#measuringWords()] : this.#news,
       figure: figure.element,
       cart,
-      onPick: (size) => this.#fitting.selectSize(size),
+      onPick: (size) => {
+        figure.showSize(size);
+        void this.#fitting.selectSize(size).then((isHeard) => (isHeard ? figure.follow() : undefined));
+      },
       onPhoto: () => this.#showConsentOrPhoto(),
       onTape: (name) => this.#showQuestions(name),
       onChange: () => this.#showQuestions(),
@@ -135,7 +138,7 @@ export class Flow {
     this.#page.show({ ...screen, onBack: () => this.#showQuestions() });
   }
 
-  #openFigure(): FigurePanel {
+  #openFigure(fit: FitResult): FigurePanel {
     const { words, api, events } = this.#options;
     this.#figure = new FigurePanel({
       words,
@@ -145,6 +148,12 @@ export class Flow {
       build: () => {
         this.#isFigureWanted = true;
         return this.#fitting.buildFigure();
+      },
+      dressings: (signal) => this.#fitting.dressings(signal),
+      size: this.#fitting.selectedSize,
+      fitOf: (name) => {
+        const size = sizeNamed(fit, name);
+        return size ? fitWords(size, words) : "";
       },
     });
     if (this.#isFigureWanted) void this.#figure.open();

@@ -81,9 +81,9 @@ describe.each(LOCALES)("the words of %s", (locale) => {
     }
   });
 
-  it("stay within what a storefront may weigh", () => {
+  it("stay light: one language is fetched before the first question", () => {
     const bytes = new TextEncoder().encode(JSON.stringify(words)).length;
-    expect(bytes).toBeLessThanOrEqual(15_000);
+    expect(bytes).toBeLessThanOrEqual(18_000);
   });
 });
 

@@ -70,7 +70,17 @@ export interface TryonSession {
   garment_id: string;
   selected_size: string | null;
   fit_result: FitResult;
+  /** How far the picture is: asked for, by geometry, with the looked-at size as draped cloth. Null: none so far. */
+  dressing: Dressing | null;
+  /** All sizes in one file. Short-lived and signed; another picture has another path. */
+  garment_glb_url: string | null;
+  /** Work is under way that will change the picture. */
+  is_dressing: boolean;
+  /** Why there is no picture. */
+  dressing_error: { code: string } | null;
 }
+
+export type Dressing = "queued" | "draft" | "final";
 
 /** What stays of an erasure; `done_at` is null while files are still being deleted. */
 export interface ErasureReceipt {

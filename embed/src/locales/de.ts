@@ -256,6 +256,16 @@ export const de: Words = {
   "viewer.fallback":
     "Dieses Gerät kann die 3D-Figur nicht zeigen. Alles, was sie sagen würde, steht in den Worten und der Tabelle.",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "Das Kleidungsstück wird angezogen",
+  "viewer.dressing.draft": "Der Sitz ist zu sehen; die Falten legen sich noch",
+  "viewer.dressing.none":
+    "Das Kleidungsstück kann gerade nicht an der Figur gezeigt werden. Deine Größe bleibt gültig.",
+  "viewer.size_missing":
+    "Größe {size} kann an dieser Figur nicht gezeigt werden: Sie müsste sich zu stark dehnen.",
+  "viewer.heat": "Zeigen, wie eng es sitzt",
+  "viewer.heat.meaning":
+    "Abstand zwischen Körper und Stoff rundum; weniger als null heißt, dass sich der Stoff dehnt.",
+  "viewer.wearing": "Sie trägt Größe {size}: {fit}.",
 
   "data.title": "Meine Daten",
   "data.none": "Von dir ist noch nichts gespeichert.",

@@ -250,6 +250,14 @@ export const en = {
   "viewer.fallback":
     "This device cannot show the 3D figure. Everything it would say is in the words and the table.",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "Putting the garment on",
+  "viewer.dressing.draft": "The fit is shown; the folds are still settling",
+  "viewer.dressing.none": "The garment cannot be shown on the figure now. Your size is not affected.",
+  "viewer.size_missing": "Size {size} cannot be shown on this figure: it would have to stretch too far.",
+  "viewer.heat": "Show how close it sits",
+  "viewer.heat.meaning":
+    "Room between body and cloth all round; less than none means that the cloth stretches.",
+  "viewer.wearing": "It wears size {size}: {fit}.",
 
   "data.title": "My data",
   "data.none": "Nothing of yours is stored yet.",

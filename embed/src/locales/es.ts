@@ -253,6 +253,15 @@ export const es: Words = {
   "viewer.fallback":
     "Este dispositivo no puede mostrar la figura en 3D. Todo lo que diría está en las palabras y la tabla.",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "Poniendo la prenda",
+  "viewer.dressing.draft": "Ya se ve cómo queda; los pliegues aún se asientan",
+  "viewer.dressing.none": "Ahora no se puede mostrar la prenda en la figura. Tu talla no cambia.",
+  "viewer.size_missing":
+    "La talla {size} no se puede mostrar en esta figura: tendría que estirarse demasiado.",
+  "viewer.heat": "Mostrar lo ceñida que queda",
+  "viewer.heat.meaning":
+    "Holgura entre el cuerpo y la tela, en todo el contorno; por debajo de cero, la tela se estira.",
+  "viewer.wearing": "Lleva la talla {size}: {fit}.",
 
   "data.title": "Mis datos",
   "data.none": "Aún no hay nada tuyo guardado.",

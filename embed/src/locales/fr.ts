@@ -260,6 +260,16 @@ export const fr: Words = {
   "viewer.fallback":
     "Cet appareil ne peut pas montrer la figure en 3D. Tout ce qu’elle dirait se trouve dans les mots et le tableau.",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "Habillage en cours",
+  "viewer.dressing.draft": "La coupe est visible ; les plis se mettent encore en place",
+  "viewer.dressing.none":
+    "Le vêtement ne peut pas être montré sur la figure pour le moment. Votre taille reste valable.",
+  "viewer.size_missing":
+    "La taille {size} ne peut pas être montrée sur cette figure : elle devrait trop s’étirer.",
+  "viewer.heat": "Montrer où il est ajusté",
+  "viewer.heat.meaning":
+    "Aisance entre le corps et le tissu, tout autour ; en dessous de zéro, le tissu s’étire.",
+  "viewer.wearing": "Elle porte la taille {size} : {fit}.",
 
   "data.title": "Mes données",
   "data.none": "Rien de vous n’est encore enregistré.",

@@ -256,6 +256,14 @@ export const it: Words = {
   "viewer.fallback":
     "Questo dispositivo non può mostrare la figura in 3D. Tutto ciò che direbbe è nelle parole e nella tabella.",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "Sto vestendo la figura",
+  "viewer.dressing.draft": "La vestibilità è visibile; le pieghe si stanno ancora assestando",
+  "viewer.dressing.none": "Ora il capo non può essere mostrato sulla figura. La tua taglia resta valida.",
+  "viewer.size_missing":
+    "La taglia {size} non può essere mostrata su questa figura: dovrebbe tendersi troppo.",
+  "viewer.heat": "Mostra quanto è aderente",
+  "viewer.heat.meaning": "Spazio tra corpo e tessuto, tutto intorno; sotto lo zero il tessuto si tende.",
+  "viewer.wearing": "Indossa la taglia {size}: {fit}.",
 
   "data.title": "I miei dati",
   "data.none": "Non c’è ancora nulla di tuo salvato.",

@@ -251,6 +251,13 @@ export const ja: Words = {
   "viewer.keys": "ドラッグか矢印キーで回転、ピンチか＋－キーで拡大と縮小ができます。",
   "viewer.fallback": "この端末では3D表示ができません。内容はすべて文章と表にあります。",
   "viewer.measurement": "{name} {value}",
+  "viewer.dressing.queued": "服を着せています",
+  "viewer.dressing.draft": "サイズ感は表示済みです。しわを整えています",
+  "viewer.dressing.none": "今は服を表示できません。サイズの結果はそのままです。",
+  "viewer.size_missing": "サイズ{size}はこのフィギュアには表示できません。生地が伸びすぎてしまいます。",
+  "viewer.heat": "フィット感を色で表示",
+  "viewer.heat.meaning": "体と生地の間の、一周分のゆとりです。マイナスは生地が伸びることを示します。",
+  "viewer.wearing": "サイズ{size}を着用：{fit}。",
 
   "data.title": "マイデータ",
   "data.none": "保存されているものはまだありません。",

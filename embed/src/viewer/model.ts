@@ -2,20 +2,28 @@ import { Box3, Group, Mesh, MeshStandardMaterial, Vector3 } from "three";
 import { MeshoptDecoder } from "three/examples/jsm/libs/meshopt_decoder.module.js";
 import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
 
-/** Reads a GLB; plain, quantised or meshopt-compressed. Feet on the ground, centred over the origin. */
-export async function readModel(bytes: ArrayBuffer): Promise<Group> {
+/** Reads a GLB; plain, quantised or meshopt-compressed. */
+export async function parseModel(bytes: ArrayBuffer): Promise<Group> {
   const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
   const { scene } = await loader.parseAsync(bytes, "");
-  const model = new Group();
-  model.add(scene);
-  const box = new Box3().setFromObject(scene);
-  const centre = box.getCenter(new Vector3());
-  scene.position.sub(new Vector3(centre.x, box.min.y, centre.z));
-  model.updateMatrixWorld(true);
-  model.traverse((object) => {
-    if (object instanceof Mesh && object.material instanceof MeshStandardMaterial) matte(object.material);
+  scene.traverse((object) => {
+    if (!(object instanceof Mesh)) return;
+    object.castShadow = true;
+    object.receiveShadow = true;
+    if (object.material instanceof MeshStandardMaterial) matte(object.material);
   });
-  return model;
+  return scene;
+}
+
+/** A place for the figure and all it wears, moved so that its feet stand on the ground over the origin. */
+export function standOnGround(figure: Group): Group {
+  const stand = new Group();
+  stand.add(figure);
+  const box = new Box3().setFromObject(figure);
+  const centre = box.getCenter(new Vector3());
+  stand.position.set(-centre.x, -box.min.y, -centre.z);
+  stand.updateMatrixWorld(true);
+  return stand;
 }
 
 /** One matte look for every figure: no shine, whatever the file says. */

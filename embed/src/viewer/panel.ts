@@ -1,10 +1,12 @@
 import type { Api } from "../api/client";
+import type { Dressed } from "../api/dressing";
 import type { EventQueue } from "../api/events";
 import type { Avatar } from "../api/schema";
 import type { Work } from "../api/work";
 import { el } from "../dom";
 import { showLength, type UnitSystem } from "../fit/units";
 import type { Wording } from "../words";
+import { Clothes } from "./clothes";
 import { placeholder } from "./placeholder";
 import type { View, Viewer } from "./viewer";
 
@@ -19,20 +21,31 @@ export interface FigureOptions {
   events: EventQueue;
   /** The avatar's mesh as it is being built. */
   build: () => Promise<Work>;
+  /** Each picture of the garment on that mesh. */
+  dressings: (signal: AbortSignal) => AsyncIterable<Dressed>;
+  size: string | null;
+  /** How a size sits, in words. */
+  fitOf: (size: string) => string;
 }
 
 type State = "idle" | "building" | "loading" | "ready" | "failed";
 
-/** S7 without clothes yet: the shopper's figure, fetched and drawn only once it is asked for. */
+/** S7: the shopper's figure in the garment, fetched and drawn only once it is asked for. */
 export class FigurePanel {
   readonly element = el("section", { class: "figure" });
   readonly #options: FigureOptions;
   readonly #status = el("p", { class: "figure__status", attributes: { role: "status" } });
   #viewer: Viewer | null = null;
+  #clothes: Clothes | null = null;
+  #canvas: HTMLCanvasElement | null = null;
+  #avatar: Avatar | null = null;
+  #view: View = "front";
+  #size: string | null;
   #isDisposed = false;
 
   constructor(options: FigureOptions) {
     this.#options = options;
+    this.#size = options.size;
     this.#offer();
   }
 
@@ -51,8 +64,25 @@ export class FigurePanel {
     }
   }
 
+  /** Another size, in the next picture. */
+  showSize(size: string): void {
+    this.#size = size;
+    this.#clothes?.show(size);
+  }
+
+  /** The server knows of another size: its picture follows. */
+  async follow(): Promise<void> {
+    if (this.#viewer) await this.#clothes?.follow(this.#viewer);
+  }
+
   dispose(): void {
     this.#isDisposed = true;
+    this.#undress();
+  }
+
+  #undress(): void {
+    this.#clothes?.dispose();
+    this.#clothes = null;
     this.#viewer?.dispose();
     this.#viewer = null;
   }
@@ -102,26 +132,17 @@ export class FigurePanel {
     this.#showState("ready");
     const loadMs = Math.round(performance.now() - startedMs);
     this.#options.events.record("view_shown", { load_ms: loadMs, bytes: bytes.byteLength });
+    await this.follow();
   }
 
   #stage(avatar: Avatar): HTMLCanvasElement {
-    const { words } = this.#options;
+    const { words, units, api, dressings } = this.#options;
     const canvas = el("canvas", { class: "figure__canvas", attributes: { tabindex: 0, role: "img" } });
-    const label = (view: View): void => canvas.setAttribute("aria-label", this.#describe(avatar, view));
-    label("front");
-    const views = VIEWS.map((view) =>
-      el("button", {
-        class: "button button--small",
-        text: words.text(`viewer.${view}`),
-        attributes: { type: "button", "data-view": view },
-        on: {
-          click: () => {
-            this.#viewer?.show(view);
-            label(view);
-          },
-        },
-      }),
-    );
+    [this.#canvas, this.#avatar, this.#view] = [canvas, avatar, "front"];
+    const onChange = (): void => this.#label();
+    this.#clothes = new Clothes({ words, units, api, dressings, size: this.#size, onChange });
+    this.#label();
+    const views = VIEWS.map((view) => this.#viewButton(view));
     this.element.replaceChildren(
       el("h2", { class: "visually-hidden", text: words.text("viewer.title") }),
       canvas,
@@ -130,9 +151,36 @@ export class FigurePanel {
         { class: "figure__views", attributes: { role: "group", "aria-label": words.text("viewer.view") } },
         ...views,
       ),
+      this.#clothes.element,
       el("p", { class: "hint figure__keys", text: words.text("viewer.keys") }),
     );
     return canvas;
+  }
+
+  #viewButton(view: View): HTMLButtonElement {
+    return el("button", {
+      class: "button button--small",
+      text: this.#options.words.text(`viewer.${view}`),
+      attributes: { type: "button", "data-view": view },
+      on: {
+        click: () => {
+          this.#viewer?.show(view);
+          this.#view = view;
+          this.#label();
+        },
+      },
+    });
+  }
+
+  /** The picture in words, and for whoever tests it. */
+  #label(): void {
+    if (!this.#canvas || !this.#avatar) return;
+    const { words, fitOf } = this.#options;
+    const size = this.#clothes?.shownSize ?? null;
+    const worn = size === null ? "" : ` ${words.text("viewer.wearing", { size, fit: fitOf(size) })}`;
+    this.#canvas.setAttribute("aria-label", `${this.#describe(this.#avatar, this.#view)}${worn}`);
+    this.element.dataset.dressing = this.#clothes?.dressing ?? "none";
+    this.element.dataset.size = size ?? "";
   }
 
   #describe(avatar: Avatar, view: View): string {
@@ -155,8 +203,7 @@ export class FigurePanel {
 
   #fail(code: string): void {
     const { words, events } = this.#options;
-    this.#viewer?.dispose();
-    this.#viewer = null;
+    this.#undress();
     this.element.dataset.state = "failed" satisfies State;
     const text = words.text(code === "figure_unavailable" ? "error.figure_down" : "viewer.fallback");
     const again = el("button", {

@@ -1,7 +1,8 @@
 import { type Group, MathUtils, Spherical, Vector3 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { disposeTree } from "./dispose";
-import { readModel, sizeOf } from "./model";
+import { type Garment, readGarment } from "./garment";
+import { parseModel, sizeOf, standOnGround } from "./model";
 import { makeStudio, type Studio } from "./scene";
 import { makeContactShadow } from "./shadow";
 
@@ -25,11 +26,11 @@ export interface ViewerOptions {
 
 /** Loads the figure and draws its first picture. Throws where there is no WebGL or the file is no model. */
 export async function openViewer(bytes: ArrayBuffer, options: ViewerOptions): Promise<Viewer> {
-  const model = await readModel(bytes);
+  const figure = await parseModel(bytes);
   try {
-    return new Viewer(model, options);
+    return new Viewer(figure, options);
   } catch (error) {
-    disposeTree(model);
+    disposeTree(figure);
     throw error;
   }
 }
@@ -44,15 +45,20 @@ export class Viewer {
   readonly #isMotionReduced: boolean;
   /** Width, height and depth in metres. */
   readonly #size: Vector3;
+  /** The figure and what it wears. */
+  readonly #stand: Group;
+  #garment: Garment | null = null;
+  #isHeatShown = false;
   #frame = 0;
   #turn = 0;
 
-  constructor(model: Group, { canvas, isMotionReduced, onLost }: ViewerOptions) {
+  constructor(figure: Group, { canvas, isMotionReduced, onLost }: ViewerOptions) {
     this.#canvas = canvas;
     this.#isMotionReduced = isMotionReduced;
     this.#studio = makeStudio(canvas);
-    this.#studio.scene.add(model, makeContactShadow(model));
-    this.#size = sizeOf(model);
+    this.#stand = standOnGround(figure);
+    this.#studio.scene.add(this.#stand, makeContactShadow(this.#stand));
+    this.#size = sizeOf(this.#stand);
     this.#controls = this.#makeControls();
     this.#resizes = new ResizeObserver(() => this.#fit());
     this.#resizes.observe(canvas);
@@ -67,8 +73,38 @@ export class Viewer {
     this.#turnTo(AZIMUTH_RAD[view]);
   }
 
+  /** Puts a garment on, in place of the one before; the camera stays where it is. Throws when it cannot be read. */
+  async dress(bytes: ArrayBuffer, size: string | null): Promise<void> {
+    const garment = await readGarment(bytes);
+    if (this.#stop.signal.aborted) {
+      garment.dispose();
+      return;
+    }
+    this.#garment?.object.removeFromParent();
+    this.#garment?.dispose();
+    this.#garment = garment;
+    garment.show(size);
+    garment.showHeat(this.#isHeatShown);
+    this.#stand.add(garment.object);
+    this.#draw();
+  }
+
+  /** In the next picture. False: this size of the garment cannot be shown on this figure. */
+  showSize(size: string | null): boolean {
+    const isShown = this.#garment?.show(size) ?? false;
+    this.#draw();
+    return isShown;
+  }
+
+  showHeat(isOn: boolean): void {
+    this.#isHeatShown = isOn;
+    this.#garment?.showHeat(isOn);
+    this.#draw();
+  }
+
   dispose(): void {
     this.#stop.abort();
+    this.#garment?.dispose();
     this.#resizes.disconnect();
     cancelAnimationFrame(this.#frame);
     cancelAnimationFrame(this.#turn);
