@@ -73,15 +73,22 @@ class OwnCluster(Cluster):
 
     def __enter__(self) -> Self:
         self._give_to_server_user()
-        data = self.folder / "data"
-        self._run("initdb", *INITDB, "-D", str(data))
-        options = f"{SERVER} -c unix_socket_directories={self.folder}"
-        self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+        self._run("initdb", *INITDB, "-D", str(self.folder / "data"))
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        options = f"{SERVER} -c unix_socket_directories={self.folder}"
+        data, log = str(self.folder / "data"), str(self.folder / "log")
+        self._run("pg_ctl", "-D", data, "-w", "-l", log, "-o", options, "start")
+
+    def stop(self) -> None:
+        """Every connection is cut, what was not committed is undone; nothing else is lost."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-m", "fast", "stop")
 
     def _give_to_server_user(self) -> None:
         if os.geteuid() == 0:
