@@ -1,10 +1,12 @@
 """Keeping cloth off the skin: nearest points of the body with their side, and the push that resolves what is inside."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from gpu_worker.body.arrays import Bools, Floats, Ints
+from gpu_worker.body.arrays import Bools, Edges, Floats, Ints
 from gpu_worker.garments.pattern import vertex_normals
 from gpu_worker.garments.rings import GAP_M, ChartedRing, perimeter
 
@@ -13,8 +15,8 @@ SPREAD = 0.6
 """Share of a push that neighbours follow."""
 FACE_SHARE = 0.75
 """How near the inside of a triangle may come, as a share of the gap."""
-WITHIN_FACE = np.array([[1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]])
-"""Where in a triangle the distance is asked, as weights of its corners."""
+CENTRE, MIDDLE = np.full(3, 1 / 3), np.full(2, 0.5)
+"""Where in a triangle, and on an edge, the distance is asked: weights of the corners."""
 TRUED_ROWS, TRUED_FADE_ROWS, TRUED_TIMES = 4, 2.0, 3
 SMALL_M, TIGHT_M = 0.0005, 0.03
 """A girth off by less is left; by more, the cloth is tight there and the body's girth is what it shows."""
@@ -32,7 +34,7 @@ class Skin:
 
     def __init__(self, points: Floats, normals: Floats) -> None:
         self.points, self.normals = points, normals
-        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self._tree = cKDTree(points, leafsize=32, balanced_tree=False)
 
     @classmethod
     def of(cls, vertices: Floats, faces: Ints, hidden: Bools) -> "Skin":
@@ -74,49 +76,106 @@ class Skin:
         return np.where(is_near, signed, FAR_M), normal
 
 
-def smoother(faces: Ints, count: int) -> "sparse.csr_array[np.float64]":
-    """Operator (N, N): the mean of each point's neighbours."""
-    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
-    share = 1 / np.bincount(pairs[:, 0], minlength=count)[pairs[:, 0]]
-    return sparse.csr_array(sparse.coo_array((share, (pairs[:, 0], pairs[:, 1])), shape=(count, count)))
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Triangles of cloth with what is derived from them once.
+
+    faces      : (F, 3)
+    edges      : (E, 2) each once
+    face_edges : (F, 3) rows of `edges`
+    neighbours : (N, N) operator: the mean of each point's neighbours
+    """
+
+    faces: Ints
+    edges: Ints
+    face_edges: Ints
+    neighbours: "sparse.csr_array[np.float64]"
+
+    @classmethod
+    def of(cls, faces: Ints, count: int) -> "Sheet":
+        """Of `count` points."""
+        pairs = np.sort(np.stack([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]], axis=1), axis=2)
+        keys, place = np.unique(pairs[..., 0].astype(np.int64) * count + pairs[..., 1], return_inverse=True)
+        edges = np.stack([keys // count, keys % count], axis=1).astype(np.int32)
+        ends = np.concatenate([edges, edges[:, ::-1]])
+        share = 1 / np.bincount(ends[:, 0], minlength=count)[ends[:, 0]]
+        neighbours = sparse.csr_array(sparse.coo_array((share, (ends[:, 0], ends[:, 1])), shape=(count, count)))
+        return cls(faces, edges, place.reshape(-1, 3).astype(np.int32), neighbours)
+
+    def edges_in(self, chosen: Bools) -> Ints:
+        """(n, 2) edges of the chosen faces, each once."""
+        used = np.zeros(len(self.edges), bool)
+        used[self.face_edges[chosen]] = True
+        return self.edges[used]
 
 
-def push_out(
-    points: Floats, faces: Ints, skin: Skin, neighbours: "sparse.csr_array[np.float64]", gap_m: float = GAP_M
-) -> Floats:
+def push_out(points: Floats, sheet: Sheet, skin: Skin, gap_m: float = GAP_M) -> Floats:
     """Move cloth that is nearer than the gap outwards, triangles too; neighbours follow a little."""
     pushed = points.copy()
     distance, normal = skin.distance(pushed)
+    along = pushed[sheet.edges[:, 1]] - pushed[sheet.edges[:, 0]]
+    longest = np.einsum("ij,ij->i", along, along)[sheet.face_edges].max(axis=1)
+    reach = NEAR_GAPS * gap_m + longest / (8 * SHARPEST_M)
+    close = distance[sheet.faces].min(axis=1) < reach
     asked = np.flatnonzero(distance < ASKED_GAPS * gap_m)
-    corners = pushed[faces]
-    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
-    reach = NEAR_GAPS * gap_m + longest**2 / (8 * SHARPEST_M)
-    close = faces[distance[faces].min(axis=1) < reach]
-    distance, normal = distance[asked], normal[asked]
+    vertices = Probes(asked[:, None], np.ones(1), distance[asked], normal[asked])
+    probes = [Probes.of(sheet.faces[close], CENTRE)]
     for turn in range(ROUNDS):
-        if turn:
-            distance, normal = skin.distance(pushed[asked])
-        move = np.zeros_like(pushed)
+        if turn == ROUNDS - 2:
+            probes.append(Probes.of(sheet.edges_in(close), MIDDLE))
         wanted = gap_m * (0.9 if turn < ROUNDS - 1 else 0.7)
-        move[asked] = np.maximum(wanted - distance, 0)[:, None] * normal
-        _for_faces(move, pushed, close, skin, FACE_SHARE * wanted, edges=turn >= ROUNDS - 2)
+        move = np.zeros_like(pushed)
+        vertices.ask(pushed, skin)
+        move[asked] = np.maximum(wanted - vertices.distance, 0)[:, None] * vertices.normal
+        for inside in probes:
+            inside.ask(pushed, skin)
+            inside.raise_to(FACE_SHARE * wanted, move)
         if not move.any():
             break
-        own = np.asarray(move.any(axis=1))[:, None]
-        pushed += np.where(own, move, SPREAD * np.asarray(neighbours @ move))
+        own = move.any(axis=1, keepdims=True)
+        step = np.where(own, move, SPREAD * np.asarray(sheet.neighbours @ move))
+        pushed += step
+        moved: Bools = np.asarray(step.any(axis=1))
+        for inside in (vertices, *probes):
+            inside.forget(moved)
     return pushed
 
 
-def _for_faces(move: Floats, points: Floats, close: Ints, skin: Skin, gap_m: float, *, edges: bool) -> None:
-    """Raise `move` to what the insides of the triangles need."""
-    for weight in WITHIN_FACE if edges else WITHIN_FACE[:1]:
-        distance, normal = skin.distance(np.einsum("fcd,c->fd", points[close], weight))
-        short = np.maximum(gap_m - distance, 0)
-        for corner in np.flatnonzero(weight):
-            rows = close[:, corner]
-            bigger = short > np.linalg.norm(move[rows], axis=1)
-            move[rows[bigger]] = (short[:, None] * normal)[bigger]
+class Probes:
+    """Points between a mesh's vertices, and how far from the skin each was when it last moved."""
+
+    def __init__(self, corners: Edges | Ints, weights: Floats, distance: Floats, normal: Floats) -> None:
+        self.corners, self.weights = corners, weights
+        self.distance, self.normal = distance, normal
+        self._is_stale = np.zeros(len(corners), bool)
+
+    @classmethod
+    def of(cls, corners: Ints, weights: Floats) -> "Probes":
+        """Not asked yet. corners : (S, K) rows of the mesh's points, weights : (K,)."""
+        probes = cls(corners, weights, np.zeros(len(corners)), np.zeros((len(corners), 3)))
+        probes._is_stale[:] = True
+        return probes
+
+    def ask(self, points: Floats, skin: Skin) -> None:
+        """Bring the distances of what moved up to date."""
+        stale = np.flatnonzero(self._is_stale)
+        if len(stale):
+            where = np.einsum("skd,k->sd", points[self.corners[stale]], self.weights)
+            self.distance[stale], self.normal[stale] = skin.distance(where)
+            self._is_stale[stale] = False
+
+    def forget(self, moved: Bools) -> None:
+        self._is_stale |= moved[self.corners].any(axis=1)
+
+    def raise_to(self, gap_m: float, move: Floats) -> None:
+        """Raise `move` (N, 3) of the corners to what these points need."""
+        short = np.maximum(gap_m - self.distance, 0)
+        needy = np.flatnonzero(short)
+        for corner in range(self.corners.shape[1]):
+            rows = self.corners[needy, corner]
+            bigger = short[needy] > np.sqrt((move[rows] ** 2).sum(axis=1))
+            chosen = needy[bigger]
+            move[rows[bigger]] = short[chosen, None] * self.normal[chosen]
 
 
 def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
@@ -140,9 +199,10 @@ def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
     return trued
 
 
-def clearance(points: Floats, faces: Ints, skin: Skin) -> float:
+def clearance(points: Floats, sheet: Sheet, skin: Skin) -> float:
     """Least signed distance of corners, middles of edges and centres of triangles from the skin, metres."""
     least = float(skin.distance(points)[0].min())
-    for weight in WITHIN_FACE:
-        least = min(least, float(skin.distance(np.einsum("fcd,c->fd", points[faces], weight))[0].min()))
+    for probes in (Probes.of(sheet.faces, CENTRE), Probes.of(sheet.edges, MIDDLE)):
+        probes.ask(points, skin)
+        least = min(least, float(probes.distance.min()))
     return least

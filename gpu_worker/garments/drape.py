@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from gpu_worker.body.arrays import Floats, Ints
-from gpu_worker.garments.collide import FAR_M, Skin, push_out, smoother
+from gpu_worker.garments.collide import FAR_M, Sheet, Skin, push_out
 from gpu_worker.garments.rings import GAP_M
 
 STEPS = 72
@@ -46,10 +46,8 @@ class Springs:
     gather: "sparse.csr_array[np.float64]"
 
     @classmethod
-    def of(cls, faces: Ints, points: Floats, slack: Floats) -> "Springs":
+    def of(cls, ends: Ints, points: Floats, slack: Floats) -> "Springs":
         """Slack : (N,) pattern's girth over the worn ring's, 1 where cloth is not stretched."""
-        pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-        ends = np.unique(pairs, axis=0).astype(np.int32)
         along = points[ends[:, 1]] - points[ends[:, 0]]
         length = np.linalg.norm(along, axis=1)
         level = 1 - np.abs(along[:, 2]) / np.maximum(length, 1e-9)
@@ -71,15 +69,14 @@ class Springs:
         return moved
 
 
-def drape(points: Floats, faces: Ints, skin: Skin, slack: Floats, held: Ints) -> Floats:
+def drape(points: Floats, sheet: Sheet, skin: Skin, slack: Floats, held: Ints) -> Floats:
     """(N, 3) the garment at rest. Raises `DrapeFailed`.
 
     points : (N, 3) the geometric garment
     slack  : (N,) see `Springs.of`
     held   : vertices that stay: neckline, waistband
     """
-    springs = Springs.of(faces, points, slack)
-    neighbours = smoother(faces, len(points))
+    springs = Springs.of(sheet.edges, points, slack)
     free = np.ones((len(points), 1))
     free[held] = 0.0
     position, before = points.copy(), points.copy()
@@ -94,10 +91,10 @@ def drape(points: Floats, faces: Ints, skin: Skin, slack: Floats, held: Ints) ->
         position = moved
         for _ in range(SWEEPS):
             position = position + free * (RELAXATION * springs.correction(position))
-        position = position + free * (BENDING * (np.asarray(neighbours @ position) - position))
+        position = position + free * (BENDING * (np.asarray(sheet.neighbours @ position) - position))
         np.clip(position[:, 2], low, high, out=position[:, 2])
         position = _off_the_skin(position, before, distance, normal, anchor, free)
-    position = push_out(position, faces, skin, neighbours)
+    position = push_out(position, sheet, skin)
     if not np.isfinite(position).all():
         raise DrapeFailed("The cloth flew apart.")
     return position

@@ -9,13 +9,12 @@ from functools import cache
 from typing import Self
 
 import numpy as np
-from scipy import sparse
 
 from gpu_worker.body.arrays import Floats, Ints, check_shape
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.tape import Tape
 from gpu_worker.garments.chart import WIDEST_STRETCH, Category, SizeRow, complete
-from gpu_worker.garments.collide import Skin, clearance, push_out, smoother, true_up
+from gpu_worker.garments.collide import Sheet, Skin, clearance, push_out, true_up
 from gpu_worker.garments.drape import DrapeFailed, drape
 from gpu_worker.garments.pattern import Pattern
 from gpu_worker.garments.tables import BodyTables, Regions
@@ -80,12 +79,12 @@ class DressedBody:
         """Every size of a template garment, in the order given."""
         pattern = pattern_of(category)
         builder = builder_of(category, self.tables)
-        neighbours = _neighbours(category)
+        sheet = sheet_of(category)
         skin = self._skin_under(beneath)
         worn = {}
         for row in sizes:
             metres = dict(row.metres)
-            pushed = push_out(builder.build(metres), pattern.faces, skin, neighbours)
+            pushed = push_out(builder.build(metres), sheet, skin)
             points = builder.settle(true_up(pushed, skin, builder.rings(metres)), skin)
             ease = builder.ease(metres)
             worn[row.size] = WornSize(row, points, ease, builder.marks(metres), fits_on=self._fits(category, metres))
@@ -96,12 +95,10 @@ class DressedBody:
         worn, pattern = dressed.sizes[size], dressed.pattern
         skin = self._skin_under(beneath)
         held = np.concatenate([edge for name, (edge, _) in pattern.hems.items() if name in HELD])
-        rested = drape(worn.points, pattern.faces, skin, self._slack(dressed, worn), held)
-        neighbours = _neighbours(dressed.category)
-        settled = builder_of(dressed.category, self.tables).settle(
-            push_out(rested, pattern.faces, skin, neighbours), skin
-        )
-        if clearance(settled, pattern.faces, skin) < CLEAR_M:
+        sheet = sheet_of(dressed.category)
+        rested = drape(worn.points, sheet, skin, self._slack(dressed, worn), held)
+        settled = builder_of(dressed.category, self.tables).settle(push_out(rested, sheet, skin), skin)
+        if clearance(settled, sheet, skin) < CLEAR_M:
             raise DrapeFailed("The cloth came to rest inside the body.")
         return replace(worn, points=settled)
 
@@ -132,9 +129,9 @@ class DressedBody:
 
 
 @cache
-def _neighbours(category: Category) -> "sparse.csr_array[np.float64]":
+def sheet_of(category: Category) -> Sheet:
     pattern = pattern_of(category)
-    return smoother(pattern.faces, pattern.count)
+    return Sheet.of(pattern.faces, pattern.count)
 
 
 class Wardrobe:

@@ -55,15 +55,19 @@ class Pattern:
         return joined([self.faces, *(quads(grid) for grid in self.hem_panels.values())])
 
     def with_hems(self, points: Floats) -> Floats:
-        """Points (count, 3) and after them those of the hems' inner sheets."""
+        """Points (count, 3) and after them those of the hems' inner sheets, which follow the outer one."""
         normal = vertex_normals(points, self.faces)
         parts = [points]
         for edge, inward in self.hems.values():
             along = points[inward] - points[edge]
             step = np.linalg.norm(along, axis=1, keepdims=True)
-            fold = np.minimum(2 * step, HEM_FOLD_M) / np.maximum(step, 1e-9)
-            inside = points[edge] - HEM_THICKNESS_M * normal[edge]
-            parts += [inside, inside + fold * along]
+            share = np.minimum(HEM_FOLD_M / np.maximum(step, 1e-9), 1.0)
+            turned = normal[edge] + share * (normal[inward] - normal[edge])
+            turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-12)
+            parts += [
+                points[edge] - HEM_THICKNESS_M * normal[edge],
+                points[edge] + share * along - HEM_THICKNESS_M * turned,
+            ]
         return np.concatenate(parts)
 
 

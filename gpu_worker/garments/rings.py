@@ -26,6 +26,8 @@ FREE_M = 0.06
 TENSE_M = 0.03
 """Girth that is missing, at which cloth is tense enough to bridge every hollow."""
 WIDEST_SURPLUS_M = 0.6
+SOLVES, CLOSE_M = 12, 0.00003
+"""Steps at most, and the girth's error at which to stop."""
 
 
 @dataclass(frozen=True)
@@ -171,19 +173,35 @@ def _solve_ring(
     if target <= skin:
         return min((skin - target) / TENSE_M, 1.0), 0.0, skin / target
     hang = bare(2.0)
-    if target <= around(hang, 0.0):
-        return _bisect(lambda slack: around(bare(slack), 0.0), target, 0.0, 2.0, 12), 0.0, 1.0
-    return 2.0, _bisect(lambda surplus: around(hang, surplus), target, 0.0, WIDEST_SURPLUS_M, 16), 1.0
+    hanging = around(hang, 0.0)
+    if target <= hanging:
+        return (
+            _root(lambda slack: around(bare(slack), 0.0) - target, 0.0, 2.0, skin - target, hanging - target),
+            0.0,
+            1.0,
+        )
+    guess = 1.3 * (target - hanging) / (2 * np.pi) + CLOSE_M
+    high = around(hang, guess) - target
+    if high < 0:
+        guess, high = WIDEST_SURPLUS_M, around(hang, WIDEST_SURPLUS_M) - target
+    if high <= 0:
+        return 2.0, guess, 1.0
+    return 2.0, _root(lambda surplus: around(hang, surplus) - target, 0.0, guess, hanging - target, high), 1.0
 
 
-def _bisect(rising: Callable[[float], float], target: float, low: float, high: float, halvings: int) -> float:
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        if rising(middle) > target:
-            high = middle
+def _root(rising: Callable[[float], float], low: float, high: float, at_low: float, at_high: float) -> float:
+    """Where a rising function passes 0, by false position with halved ends (Illinois); values in metres of girth."""
+    middle = low
+    for _ in range(SOLVES):
+        middle = (low * at_high - high * at_low) / (at_high - at_low) if at_high > at_low else (low + high) / 2
+        value = rising(middle)
+        if abs(value) < CLOSE_M:
+            break
+        if value > 0:
+            high, at_high, at_low = middle, value, at_low / 2
         else:
-            low = middle
-    return (low + high) / 2
+            low, at_low, at_high = middle, value, at_high / 2
+    return middle
 
 
 def place(

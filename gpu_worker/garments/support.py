@@ -16,9 +16,9 @@ DIRECTIONS = 64
 ANGLES = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
 CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)])
 """(2, D)"""
-GRAZING = 0.15
-"""Tangents met at a flatter cosine than this do not bound a radius: the others do."""
 TINY = 1e-12
+NEAREST_M = 0.002
+"""A tangent nearer to the middle of a section than this is taken to lie here: the middle is inside."""
 
 
 def section_supports(along: Floats, across: Floats, edges: Edges, levels: Floats) -> tuple[Floats, Bools]:
@@ -70,12 +70,14 @@ def centre(support: Floats) -> Floats:
 
 
 def radius(support: Floats, middle: Floats, angle: Floats) -> Floats:
-    """(L, K) distance from `middle` (L, 2) to the hull in the directions `angle` (L, K) or (K,)."""
-    local = support - middle @ CIRCLE
-    angle = np.broadcast_to(angle, (len(support), angle.shape[-1]))
-    cosine = np.cos(angle[:, :, None] - ANGLES)
-    reach = np.where(cosine > GRAZING, local[:, None, :] / np.maximum(cosine, GRAZING), np.inf)
-    nearest: Floats = reach.min(axis=2)
+    """(L, K) distance from `middle` (L, 2), inside, to the hull in the directions `angle` (L, K) or (K,).
+
+    Each tangent bounds the distance by h / cos; the nearest one is where cos / h is largest.
+    """
+    local = np.maximum(support - middle @ CIRCLE, NEAREST_M)
+    closeness = (1 / local).astype(np.float32)[:, None, :]
+    cosine = (np.stack([np.cos(angle), np.sin(angle)], axis=-1) @ CIRCLE).astype(np.float32)
+    nearest: Floats = 1 / (cosine * closeness).max(axis=2).astype(np.float64)
     return nearest
 
 

@@ -18,7 +18,7 @@ from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
 from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, place, solve_fill
-from gpu_worker.garments.support import ANGLES, CIRCLE, GRAZING, at, girth, radius, smoothstep
+from gpu_worker.garments.support import ANGLES, CIRCLE, at, girth, radius, smoothstep
 from gpu_worker.garments.tables import BodyTables, Tube
 
 Row = dict[str, float]
@@ -444,8 +444,7 @@ def _sleeve_tube(
     surplus = np.maximum(target - girth(support), 0.0) / (2 * np.pi)
     down = np.array([0.0, -1.0])
     support = support + surplus[:, None] * (1 + SAG * (down @ CIRCLE))
-    cosine = np.cos(angle.reshape(-1)[:, None] - ANGLES)
-    distance = np.where(cosine > GRAZING, support / np.maximum(cosine, GRAZING), np.inf).min(axis=1)
+    distance = radius(support, np.zeros((len(support), 2)), angle.reshape(-1, 1))
     base, one, two = (at(tube.along, rows, flat_along) for rows in (tube.origin, tube.first, tube.second))
     beyond = np.minimum(flat_along - tube.along[0], 0.0)[:, None] * tube.normal[0]
     shape = along.shape
