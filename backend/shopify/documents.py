@@ -190,6 +190,7 @@ ORDER = Document(
     query Order($id: ID!, $after: String) {
       order(id: $id) {
         id createdAt updatedAt test cancelledAt displayFinancialStatus currencyCode
+        transactions(first: 50) { kind status processedAt }
         lineItems(first: 100, after: $after) {
           nodes {
             id quantity currentQuantity title
@@ -218,6 +219,7 @@ ORDER = Document(
                 id quantity
                 ... on ReturnLineItem {
                   refundedQuantity
+                  value: withCodeDiscountedTotalPriceSet %(money)s
                   returnReasonDefinition { id handle name }
                   fulfillmentLineItem { lineItem { id } }
                 }
@@ -232,6 +234,9 @@ ORDER = Document(
     """
     + _MONEY,
 )
+
+RETURN_ORDER = Document("return_order", "query ReturnOrder($id: ID!) { return(id: $id) { id order { id } } }")
+"""For returns whose webhook does not name their order."""
 
 ORDERS_UPDATED = Document(
     "orders_updated",
