@@ -24,6 +24,10 @@ class ShopperClaims(msgspec.Struct, frozen=True):
     origin: str
     auth_time: datetime
     """When the one-use code was exchanged; a renewal keeps it."""
+    install_id: UUID | None = None
+    """Of the shop's installation, where the code came through an app proxy."""
+    product_id: int | None = None
+    """The shop's product on whose page the frame was opened."""
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ class IssuedToken(msgspec.Struct, frozen=True):
 def issue(signing_key: str, claims: ShopperClaims, now: datetime) -> IssuedToken:
     expires_at = now + LIFETIME
     exp = int(expires_at.timestamp())
-    payload = {
+    payload: dict[str, object] = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": str(claims.user_id),
@@ -45,6 +49,10 @@ def issue(signing_key: str, claims: ShopperClaims, now: datetime) -> IssuedToken
         "auth_time": claims.auth_time.timestamp(),
         "jti": str(uuid7()),
     }
+    if claims.install_id is not None:
+        payload["install"] = str(claims.install_id)
+    if claims.product_id is not None:
+        payload["product"] = claims.product_id
     token = jwt.encode(payload, signing_key, algorithm=ALGORITHM, headers={"kid": KEY_ID})
     return IssuedToken(token, datetime.fromtimestamp(exp, UTC))
 
@@ -68,6 +76,8 @@ def verify(signing_key: str, token: str, now: datetime) -> ShopperClaims:
             user_id=UUID(payload["sub"]),
             origin=str(payload["origin"]),
             auth_time=datetime.fromtimestamp(float(payload["auth_time"]), UTC),
+            install_id=UUID(payload["install"]) if "install" in payload else None,
+            product_id=int(payload["product"]) if "product" in payload else None,
         )
         expires_at = datetime.fromtimestamp(int(payload["exp"]), UTC)
         issued_at = datetime.fromtimestamp(int(payload["iat"]), UTC)

@@ -42,7 +42,7 @@ class ShopperTokenController(Controller):
         state: State,
         data: JSONBody[NewShopperToken],
     ) -> ShopperCodeView:
-        issued = await shoppers.issue_code(brand, data.origin, data.user_ref)
+        issued = await shoppers.issue_code(brand.brand_id, data.origin, data.user_ref)
         row = await db_session.get_one(Brand, brand.brand_id)
         src = f"{state.settings.public_base_url}/embed?k={row.embed_key}#c={issued.code}"
         return ShopperCodeView(issued.code, issued.expires_at, src)

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from backend.brands.models import Brand
 from backend.brands.service import normal_origin
 from backend.core import tokens
-from backend.core.auth import BrandContext, ShopperContext
+from backend.core.auth import ShopperContext
 from backend.core.clock import Clock
 from backend.core.db import Database, insert_new
 from backend.core.problems import Unauthorized
@@ -41,21 +41,31 @@ class ShopperService:
         self.clock = clock
         self.signing_key = signing_key
 
-    async def issue_code(self, brand: BrandContext, origin: str, user_ref: str | None) -> IssuedCode:
+    async def issue_code(
+        self,
+        brand_id: UUID,
+        origin: str,
+        user_ref: str | None,
+        *,
+        install_id: UUID | None = None,
+        product_id: int | None = None,
+    ) -> IssuedCode:
         """A code for one page of the brand; a new anonymous shopper unless the brand names one."""
-        row = await self.session.get_one(Brand, brand.brand_id)
+        row = await self.session.get_one(Brand, brand_id)
         origin = normal_origin(origin)
         if origin not in row.allowed_origins:
             raise OriginNotAllowed(f"{origin} is not one of the origins of this brand.")
-        shopper = await self._shopper(brand.brand_id, user_ref)
+        shopper = await self._shopper(brand_id, user_ref)
         code = secrets.token_urlsafe(CODE_BYTES)
         expires_at = self.clock.now() + CODE_LIFETIME
         self.session.add(
             EmbedCode(
-                brand_id=brand.brand_id,
+                brand_id=brand_id,
                 user_id=shopper.id,
                 code_sha256=hash_code(code),
                 origin=origin,
+                install_id=install_id,
+                product_id=product_id,
                 expires_at=expires_at,
             )
         )
@@ -72,12 +82,23 @@ class ShopperService:
                 EmbedCode.expires_at > now,
             )
             .values(used_at=now, updated_at=now)
-            .returning(EmbedCode.brand_id, EmbedCode.user_id, EmbedCode.origin)
+            .returning(
+                EmbedCode.brand_id, EmbedCode.user_id, EmbedCode.origin, EmbedCode.install_id, EmbedCode.product_id
+            )
         )
         row = used.one_or_none()
         if row is None:
             raise Unauthorized
-        claims = ShopperClaims(brand_id=row.brand_id, user_id=row.user_id, origin=row.origin, auth_time=now)
+        claims = ShopperClaims(
+            brand_id=row.brand_id,
+            user_id=row.user_id,
+            origin=row.origin,
+            auth_time=now,
+            install_id=row.install_id,
+            product_id=row.product_id,
+        )
+        if not await is_live(self.session, claims):
+            raise Unauthorized
         await self._mark_seen(claims, now)
         return claims, tokens.issue(self.signing_key, claims, now)
 
@@ -139,10 +160,12 @@ async def forget(session: AsyncSession, brand_id: UUID, user_id: UUID, now: date
 
 
 async def is_live(session: AsyncSession, claims: ShopperClaims) -> bool:
-    """The shopper still exists and has not voided tokens as old as this one."""
+    """The shopper still exists and has not voided tokens as old as this one, and the shop has not taken the app out."""
     row = (
         await session.execute(
-            select(Shopper.tokens_valid_after).where(Shopper.brand_id == claims.brand_id, Shopper.id == claims.user_id)
+            select(Shopper.tokens_valid_after)
+            .join(Brand, Brand.id == Shopper.brand_id)
+            .where(Shopper.brand_id == claims.brand_id, Shopper.id == claims.user_id, Brand.uninstalled_at.is_(None))
         )
     ).one_or_none()
     if row is None:
