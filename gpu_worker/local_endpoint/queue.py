@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from gpu_worker.local_endpoint.limits import Limits
 from gpu_worker.local_endpoint.store import Job, Status, Store
@@ -40,6 +41,16 @@ class ParkedPoll:
     worker: Worker
     job: "asyncio.Future[Job | None]"
     is_connected: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker as the endpoint knows it."""
+
+    id: str
+    state: Literal["idle", "running", "stopping", "draining", "unhealthy", "silent"]
+    seen_at: float
+    job_ids: tuple[str, ...]
 
 
 class Queue:
@@ -152,6 +163,33 @@ class Queue:
                 "unhealthy": unhealthy,
             },
         }
+
+    def endpoints(self) -> list[str]:
+        """Names under which there are jobs or workers."""
+        return sorted({*self._store.endpoints(), *(endpoint for endpoint, _ in self._workers)})
+
+    def recent(self, endpoint: str, limit: int) -> list[Job]:
+        """The jobs last submitted, the newest first."""
+        return self._store.recent(endpoint, limit)
+
+    def workers_seen(self, endpoint: str) -> list[WorkerSeen]:
+        """Every worker of an endpoint that is still remembered, by name."""
+        here = sorted((worker for worker in self._workers.values() if worker.endpoint == endpoint), key=lambda w: w.id)
+        return [
+            WorkerSeen(worker.id, self._state(worker), worker.seen_at, (*worker.running, *worker.stopping))
+            for worker in here
+        ]
+
+    def _state(self, worker: Worker) -> Literal["idle", "running", "stopping", "draining", "unhealthy", "silent"]:
+        if worker.is_silent(self._clock(), self._limits):
+            return "silent"
+        if worker.is_unhealthy:
+            return "unhealthy"
+        if worker.stopping:
+            return "stopping"
+        if worker.is_draining:
+            return "draining"
+        return "running" if worker.running else "idle"
 
     # ---- workers -----------------------------------------------------------------------------------------------
     async def take(

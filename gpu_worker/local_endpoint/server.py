@@ -17,6 +17,7 @@ from gpu_worker.local_endpoint.keys import Keys
 from gpu_worker.local_endpoint.limits import Limits
 from gpu_worker.local_endpoint.queue import Queue
 from gpu_worker.local_endpoint.requests import answer, largest_body, refusal
+from gpu_worker.local_endpoint.status_page import StatusPage
 from gpu_worker.local_endpoint.store import Store
 from gpu_worker.local_endpoint.webhooks import WebhookSender
 from gpu_worker.local_endpoint.worker_routes import WorkerRoutes
@@ -60,12 +61,13 @@ async def ready(_request: web.Request) -> web.Response:
     return answer({"status": "ready"})
 
 
-def create_app(queue: Queue, limits: Limits, keys: Keys) -> web.Application:
+def create_app(queue: Queue, limits: Limits, keys: Keys, clock: Callable[[], float] = time.time) -> web.Application:
     """All routes over one queue."""
     app = web.Application(middlewares=[json_errors], client_max_size=largest_body(limits))
     app.add_routes(
         [
             web.get("/_/ready", ready),
+            *StatusPage(queue, keys.client_key, clock).routes(),
             *ClientRoutes(queue, limits, keys.client_key).routes(),
             *WorkerRoutes(queue, limits, keys.worker_key).routes(),
         ]
@@ -82,7 +84,7 @@ async def running(settings: EndpointSettings, clock: Callable[[], float] = time.
     webhooks = WebhookSender(store, queue, settings.limits, settings.webhook_origins, clock)
     # handler_cancellation: a poll whose connection is gone must never be given a job
     runner = web.AppRunner(
-        create_app(queue, settings.limits, keys),
+        create_app(queue, settings.limits, keys, clock),
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,

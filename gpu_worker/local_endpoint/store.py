@@ -217,6 +217,14 @@ class Store:
         ).fetchall()
         return {row[0]: row[1] for row in rows}, sum(row[2] for row in rows)
 
+    def endpoints(self) -> list[str]:
+        """Names under which there are jobs."""
+        return [row[0] for row in self._db.execute("SELECT DISTINCT endpoint FROM jobs")]
+
+    def recent(self, endpoint: str, limit: int) -> list[Job]:
+        """The jobs last submitted, the newest first."""
+        return self._jobs("WHERE endpoint = ? ORDER BY seq DESC LIMIT ?", endpoint, limit)
+
     def due_webhooks(self, now: float, limit: int) -> list[Job]:
         """Jobs whose webhook is to be sent now."""
         return self._jobs("WHERE webhook_due_at <= ? ORDER BY webhook_due_at LIMIT ?", now, limit)
