@@ -14,9 +14,10 @@ const DATA = path.join(path.dirname(require.resolve('@shopify/theme-check-docs-u
 
 const MAX_NAME = 25;
 const MAX_RANGE_STEPS = 100;
-const MAX_SCRIPT_BYTES = 10_000;
-const MAX_SCRIPT_GZIP_BYTES = 5_000;
-const MAX_STYLE_GZIP_BYTES = 1_000;
+/** Theme Check counts bytes on disk, the shopper's line those of gzip. */
+const SCRIPT_LIMITS = { raw: 10_000, gzip: 5_000 };
+const STYLE_LIMITS = { raw: 1_000, gzip: 1_000 };
+const MAX_LIQUID_BYTES = 100_000;
 const MAX_LOCALE_BYTES = 15_000;
 const LOCALES = ['en.default', 'fr', 'de', 'es', 'it', 'ja'];
 const TEMPLATES = ['article', 'blog', 'cart', 'collection', 'index', 'page', 'product', 'search', '*'];
@@ -50,7 +51,7 @@ export function checkExtension(folder) {
   return [
     ...blocks.flatMap((file) => checkBlock(folder, file, words).map((problem) => `${file}: ${problem}`)),
     ...checkLocales(path.join(folder, 'locales')),
-    ...checkSizes(path.join(folder, 'assets')),
+    ...checkSizes(folder),
   ];
 }
 
@@ -106,16 +107,20 @@ function checkLocales(folder) {
 }
 
 function checkSizes(folder) {
-  return readdirSync(folder).flatMap((name) => {
-    const bytes = readFileSync(path.join(folder, name));
+  const assets = readdirSync(path.join(folder, 'assets')).map((name) => ({
+    name: `assets/${name}`,
+    bytes: readFileSync(path.join(folder, 'assets', name)),
+    limits: name.endsWith('.js') ? SCRIPT_LIMITS : STYLE_LIMITS,
+  }));
+  const liquid = ['blocks', 'snippets'].flatMap((name) => readdirSync(path.join(folder, name)).map((file) => path.join(folder, name, file)));
+  const liquidBytes = liquid.reduce((sum, file) => sum + statSync(file).size, 0);
+  const problems = liquidBytes > MAX_LIQUID_BYTES ? [`${liquidBytes} B of Liquid, at most ${MAX_LIQUID_BYTES}`] : [];
+  for (const { name, bytes, limits } of assets) {
     const gzip = gzipSync(bytes, { level: 9 }).length;
-    const limit = name.endsWith('.js') ? MAX_SCRIPT_GZIP_BYTES : MAX_STYLE_GZIP_BYTES;
-    const problems = gzip > limit ? [`assets/${name}: ${gzip} B gzip, at most ${limit}`] : [];
-    if (name.endsWith('.js') && bytes.length > MAX_SCRIPT_BYTES) {
-      problems.push(`assets/${name}: ${bytes.length} B, at most ${MAX_SCRIPT_BYTES}`);
-    }
-    return problems;
-  });
+    if (bytes.length > limits.raw) problems.push(`${name}: ${bytes.length} B, at most ${limits.raw}`);
+    if (gzip > limits.gzip) problems.push(`${name}: ${gzip} B gzip, at most ${limits.gzip}`);
+  }
+  return problems;
 }
 
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { checkExtension } from './block_schema.mjs';
 const EXTENSION = path.join(import.meta.dirname, '..', '..', 'extensions', 'tryon-theme');
 const BLOCK = 'blocks/tryon_button.liquid';
 const folders = [];
+const noise = (bytes) => randomBytes(bytes).toString('base64');
 
 /** Problems of a copy in which one text of one file was replaced. */
 function problemsAfter(file, from, to) {
@@ -36,7 +38,10 @@ describe('the check of the block', () => {
     ['a label without translation', BLOCK, 't:tryon.block.radius', 't:tryon.block.corner', /corner is not translated/],
     ['a file that is missing', BLOCK, '"javascript": "tryon.js"', '"javascript": "other.js"', /other\.js is missing/],
     ['a locale with a missing word', 'locales/ja.json', '"close"', '"shut"', /ja\.json: tryon\.dialog\.close is missing/],
-    ['a script that is too large', 'assets/tryon.js', '(() => {', `/*${'x'.repeat(10_000)}*/(() => {`, /at most 10000/],
+    ['a script that is too large', 'assets/tryon.js', '(() => {', `/*${'x'.repeat(10_000)}*/(() => {`, /tryon\.js: \d+ B, at most 10000/],
+    ['a script that hardly compresses', 'assets/tryon.js', '(() => {', `/*${noise(4000)}*/(() => {`, /tryon\.js: \d+ B gzip, at most 5000/],
+    ['a style that is too large', 'assets/tryon.css', '.tryon{', `/*${'x'.repeat(100)}*/.tryon{`, /tryon\.css: \d+ B, at most 1000/],
+    ['more Liquid than Shopify takes', 'snippets/tryon_icon.liquid', '<svg', `${' '.repeat(100_000)}<svg`, /B of Liquid/],
   ]) {
     it(`sees ${what}`, () => assert.match(problemsAfter(file, from, to), said));
   }

@@ -1,217 +1,235 @@
 // @ts-check
-/* The size button. Nothing is asked for until it is pressed. */
+/* The size button. It asks for nothing until it is pressed. */
 /** @import { CartFailure, FrameType, FromFrame, ShopMessages, ShopType } from '../../../../embed/src/protocol' */
 (() => {
-  if (customElements.get('tryon-launcher')) return;
+if (customElements.get('tryon-launcher')) return;
 
-  const PROPERTY = '_tryon_session';
-  /** @type {Record<string, any>} */
-  const page = window;
-  /** @param {unknown} id a number or a GID */
-  const numeric = (id) => String(id ?? '').split('/').pop() ?? '';
-  /** @param {unknown} text */
-  const isId = (text) => typeof text === 'string' && /^\d{1,16}$/.test(text) && Number(text) < 2 ** 53;
-  /** @param {unknown} text */
-  const isUuid = (text) => typeof text === 'string' && /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text);
+const PROPERTY = '_tryon_session';
+const READY_WITHIN_MS = 20_000;
+const FINAL = [402, 403, 409]; // refusals that trying again does not change
+/** @type {Map<string, string>} by product: themes render sections anew */ const sessions = new Map();
+/** @type {any} */ const page = window;
+/** @type {(id: any) => any} a number or a GID */
+const numeric = (id) => `${id}`.split('/').pop();
+/** @param {any} text */
+const isId = (text) => typeof text === 'string' && /^\d{1,16}$/.test(text) && +text < 2 ** 53;
+/** @param {any} text */
+const isUuid = (text) => typeof text === 'string' && /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(text);
 
-  /** Whether the fields of each message are of the right form; anything else is dropped in silence.
-   * @type {Record<FrameType, (message: Record<string, unknown>) => boolean>} */
-  const FORM = {
-    'tryon:ready': () => true,
-    'tryon:close': () => true,
-    'tryon:renew': () => true,
-    'tryon:session': ({ session }) => isUuid(session),
-    'tryon:add-to-cart': ({ id, variantId, session, quantity }) =>
-      isUuid(id) && isId(variantId) && isUuid(session) && [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].includes(/** @type {number} */ (quantity)),
-  };
+/** The form of each message; anything else is dropped in silence.
+ * @type {Record<FrameType, (message: any) => boolean>} */
+const FORM = {
+  'tryon:ready': () => true,
+  'tryon:close': () => true,
+  'tryon:renew': () => true,
+  'tryon:session': ({ session }) => isUuid(session),
+  'tryon:add-to-cart': ({ id, variantId, session, quantity }) =>
+    isUuid(id) && isId(variantId) && isUuid(session) && Number.isInteger(quantity) && quantity > 0 && quantity <= 10,
+};
 
-  class TryonLauncher extends HTMLElement {
-    /** @type {HTMLDialogElement | null} */ #dialog = null;
-    /** @type {HTMLIFrameElement | null} */ #frame = null;
-    /** @type {HTMLInputElement | null} */ #property = null;
-    #origin = '';
-    #isOpening = false;
-    #stop = new AbortController();
-    /** @type {Set<string>} requests already answered */ #answered = new Set();
+class TryonLauncher extends HTMLElement {
+  /** @type {HTMLDialogElement | null} */ #dialog = null;
+  /** @type {HTMLIFrameElement | null} */ #frame = null;
+  /** @type {HTMLInputElement | null} */ #property = null;
+  #origin = '';
+  #isOpening = false;
+  #stop = new AbortController();
+  /** @type {Set<string>} */ #answered = new Set();
 
-    connectedCallback() {
-      this.#stop = new AbortController();
-      const { signal } = this.#stop;
-      // On the host: with `async` the children may not be parsed yet.
-      this.addEventListener('click', (event) => {
-        if (event.target instanceof Element && event.target.closest('.tryon__button')) void this.open();
-      }, { signal });
-      addEventListener('message', (event) => this.#receive(event), { signal });
-      this.#followVariant(signal);
-    }
+  connectedCallback() {
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    // On the host: with `async` the children may not be parsed yet.
+    this.addEventListener('click', (event) => {
+      const target = /** @type {Element} */ (event.target);
+      if (target.closest('.tryon__button')) this.open();
+      else if (target === this.#dialog || target.closest('.tryon-dialog__close')) this.#dialog?.close();
+    }, { signal });
+    addEventListener('message', (event) => this.#receive(event), { signal });
+    // Themes tell of a variant in three ways: the standard event, the form's input, the address.
+    document.addEventListener('shopify:product:select', async (event) => {
+      const { product, promise } = /** @type {any} */ (event);
+      const id = (await Promise.resolve(promise).catch(() => null))?.variant?.id;
+      if (id && numeric(product?.id) === this.dataset.productId) this.#choose(numeric(id));
+      this.#tag();
+    }, { signal });
+    // They write the input after the change event: read it one turn later.
+    document.addEventListener('change', () => setTimeout(() => this.#readPage()), { signal });
+    setTimeout(() => this.#tag());
+  }
 
-    disconnectedCallback() {
-      this.#stop.abort();
-      this.#dialog?.remove();
-      this.#dialog = this.#frame = null;
-      this.#untag();
-    }
+  disconnectedCallback() {
+    this.#stop.abort();
+    this.#dialog?.remove();
+    this.#dialog = this.#frame = null;
+  }
 
-    async open() {
-      const dialog = (this.#dialog ??= this.#build());
-      dialog.showModal();
-      if (this.#frame) return this.#send('tryon:opened', {});
-      const status = dialog.querySelector('.tryon-dialog__status');
-      if (!(status instanceof HTMLElement) || this.#isOpening) return;
-      // The editor's own frame is not on our list of pages that may frame us.
-      if (this.dataset.designMode !== undefined) { status.textContent = status.dataset.preview ?? ''; return; }
-      this.#isOpening = true;
-      const url = await this.#askForFrame();
-      this.#isOpening = false;
-      if (url) this.#show(dialog, url);
-      else status.textContent = status.dataset.error ?? '';
-    }
+  async open() {
+    const dialog = (this.#dialog ??= this.#build());
+    if (!dialog.open) dialog.showModal();
+    this.#readPage();
+    if (this.#frame) return this.#send('tryon:opened', {});
+    // The editor may not frame us: it has a still picture.
+    if (this.#isOpening || 'designMode' in this.dataset) return;
+    this.#isOpening = true;
+    this.#say('loading');
+    const url = await this.#askForFrame();
+    this.#isOpening = false;
+    if (!(url instanceof URL)) this.#say(url);
+    else if (dialog.isConnected) this.#show(dialog, url);
+  }
 
-    /* The store's own signed proxy alone has an address; its one-use code stands in the fragment. */
-    async #askForFrame() {
-      const { proxy, productId = '', variantId = '', locale = '' } = this.dataset;
-      const n = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
-      const query = new URLSearchParams({ product_id: productId, variant_id: variantId, locale, origin: location.origin, n });
-      try {
-        const response = await fetch(`${proxy}/session?${query}`, { method: 'POST', headers: { accept: 'application/json' } });
-        return response.ok ? new URL((await response.json()).src) : null;
-      } catch {
-        return null;
-      }
-    }
-
-    /** @param {HTMLDialogElement} dialog @param {URL} url */
-    #show(dialog, url) {
-      this.#origin = url.origin;
-      this.#frame = Object.assign(document.createElement('iframe'), {
-        src: url.href,
-        title: dialog.getAttribute('aria-label') ?? '',
-        allow: `camera ${url.origin}; fullscreen ${url.origin}`,
-        referrerPolicy: 'strict-origin-when-cross-origin',
-      });
-      dialog.prepend(this.#frame);
-    }
-
-    #build() {
-      const template = /** @type {HTMLTemplateElement} */ (this.querySelector('template'));
-      this.append(template.content.cloneNode(true));
-      const dialog = /** @type {HTMLDialogElement} */ (this.querySelector('dialog'));
-      dialog.addEventListener('click', (event) => {
-        const { target } = event;
-        if (target === dialog || (target instanceof Element && target.closest('.tryon-dialog__close'))) dialog.close();
-      });
-      dialog.addEventListener('close', () => this.#send('tryon:closed', {}));
-      return dialog;
-    }
-
-    /** @template {ShopType} T @param {T} type @param {ShopMessages[T]} fields */
-    #send(type, fields) {
-      if (this.#origin) this.#frame?.contentWindow?.postMessage({ v: 1, type, ...fields }, this.#origin);
-    }
-
-    /** @param {MessageEvent} event */
-    #receive({ origin, source, data }) {
-      if (!this.#frame || source !== this.#frame.contentWindow || origin !== this.#origin || data?.v !== 1) return;
-      if (!Object.hasOwn(FORM, data.type) || !FORM[/** @type {FrameType} */ (data.type)](data)) return;
-      const message = /** @type {FromFrame} */ (data);
-      switch (message.type) {
-        case 'tryon:ready': return this.#greet();
-        case 'tryon:close': return this.#dialog?.close();
-        case 'tryon:session': return this.#tag(message.session);
-        case 'tryon:renew': return void this.#renew();
-        default: return void this.#addToCart(message);
-      }
-    }
-
-    #greet() {
-      this.#dialog?.toggleAttribute('data-ready', true);
-      const { productId = '', variantId = '', locale = '', variants = '[]' } = this.dataset;
-      this.#send('tryon:context', { productId, variantId, locale, variants: JSON.parse(variants) });
-    }
-
-    async #renew() {
-      const code = new URLSearchParams((await this.#askForFrame())?.hash.slice(1)).get('c');
-      if (code) this.#send('tryon:code', { code });
-    }
-
-    /** @param {FromFrame<'tryon:add-to-cart'>} message */
-    async #addToCart({ id, variantId, session, quantity }) {
-      if (this.#answered.has(id)) return;
-      this.#answered.add(id);
-      const code = await this.#add(variantId, quantity, session).catch(() => /** @type {const} */ ('failed'));
-      this.#send('tryon:cart', code ? { id, ok: false, code } : { id, ok: true });
-    }
-
-    /* Themes hide properties that begin with `_`; this one comes back with the order. */
-    /** @param {string} variantId @param {number} quantity @param {string} session @returns {Promise<CartFailure | null>} */
-    async #add(variantId, quantity, session) {
-      const { Shopify } = page;
-      if (Shopify?.actions?.updateCart) {
-        const { userErrors } = await Shopify.actions.updateCart({
-          lines: [{ merchandiseId: `gid://shopify/ProductVariant/${variantId}`, quantity, attributes: [{ key: PROPERTY, value: session }] }],
-        });
-        return userErrors?.length ? 'unavailable' : null;
-      }
-      const response = await fetch(`${Shopify?.routes?.root ?? '/'}cart/add.js`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', accept: 'application/json' },
-        body: JSON.stringify({ items: [{ id: Number(variantId), quantity, properties: { [PROPERTY]: session } }] }),
-      });
-      return response.ok ? null : response.status === 422 ? 'sold_out' : 'failed';
-    }
-
-    /* A later press on the theme's own button belongs to this try-on too. */
-    /** @param {string} session */
-    #tag(session) {
-      // Not `form.id`: product forms have an input of that name.
-      const id = this.#productForm()?.getAttribute('id');
-      if (!id) return;
-      this.#property ??= Object.assign(document.createElement('input'), { type: 'hidden', name: `properties[${PROPERTY}]` });
-      this.#property.setAttribute('form', id);
-      this.#property.value = session;
-      this.append(this.#property);
-      if (page.Shopify?.customerPrivacy?.analyticsProcessingAllowed?.()) sessionStorage.setItem('tryon:session', session);
-    }
-
-    #untag() {
-      this.#property?.remove();
-      this.#property = null;
-    }
-
-    /** Themes tell of a variant in three ways: the standard event, the form's hidden input, the address.
-     * @param {AbortSignal} signal */
-    #followVariant(signal) {
-      document.addEventListener('shopify:product:select', async (event) => {
-        const { product, promise } = /** @type {any} */ (event);
-        if (numeric(product?.id) !== this.dataset.productId) return;
-        const chosen = await Promise.resolve(promise).catch(() => null);
-        if (chosen?.variant) this.#choose(numeric(chosen.variant.id));
-      }, { signal });
-      // Themes write the hidden input after the change event: read it one turn later.
-      document.addEventListener('change', () => {
-        setTimeout(() => {
-          const input = this.#productForm()?.querySelector('[name="id"]');
-          const id = input instanceof HTMLInputElement ? input.value : new URLSearchParams(location.search).get('variant');
-          if (isId(id)) this.#choose(String(id));
-        }, 0);
-      }, { signal });
-    }
-
-    /** @param {string} id */
-    #choose(id) {
-      if (id === this.dataset.variantId) return;
-      this.dataset.variantId = id;
-      this.#send('tryon:variant', { variantId: id });
-    }
-
-    #productForm() {
-      const forms = [...document.querySelectorAll('form[action*="/cart/add"]')];
-      return forms.find((form) => {
-        const input = form.querySelector('[name="product-id"]');
-        return input instanceof HTMLInputElement && input.value === this.dataset.productId;
-      });
+  /* By the store's signed proxy alone; a one-use code stands in the fragment. */
+  async #askForFrame() {
+    const { origin } = location;
+    const { proxy, productId = '', variantId = '', locale = '' } = this.dataset;
+    const n = crypto.randomUUID(); // no two shoppers have the same signature
+    const query = new URLSearchParams({ product_id: productId, variant_id: variantId, locale, origin, n });
+    try {
+      const response = await fetch(`${proxy}/session?${query}`, { method: 'POST' });
+      if (response.ok) return new URL((await response.json()).src);
+      return FINAL.includes(response.status) ? 'closed' : 'error';
+    } catch {
+      return 'error';
     }
   }
 
-  customElements.define('tryon-launcher', TryonLauncher);
+  /** @param {HTMLDialogElement} dialog @param {URL} url */
+  #show(dialog, url) {
+    this.#origin = url.origin;
+    const frame = (this.#frame = Object.assign(document.createElement('iframe'), {
+      src: url.href,
+      title: dialog.getAttribute('aria-label') ?? '',
+      allow: `camera ${url.origin}; fullscreen ${url.origin}`,
+      referrerPolicy: 'strict-origin-when-cross-origin',
+    }));
+    dialog.prepend(frame);
+    setTimeout(() => {
+      if (this.#frame !== frame || 'ready' in dialog.dataset) return;
+      frame.remove();
+      this.#frame = null;
+      this.#say('error');
+    }, READY_WITHIN_MS);
+  }
+
+  #build() {
+    this.append(this.querySelector('template')?.content.cloneNode(true) ?? '');
+    const dialog = /** @type {HTMLDialogElement} */ (this.querySelector('dialog'));
+    dialog.addEventListener('close', () => this.#send('tryon:closed', {}));
+    return dialog;
+  }
+
+  /** @param {string} what one of the dialog's texts */
+  #say(what) {
+    const [line, retry] = this.querySelectorAll('.tryon-dialog__status > *');
+    if (line) line.textContent = this.#dialog?.dataset[what] ?? '';
+    retry?.toggleAttribute('hidden', what !== 'error');
+  }
+
+  /** @template {ShopType} T @param {T} type @param {ShopMessages[T]} fields */
+  #send(type, fields) {
+    if (this.#origin) this.#frame?.contentWindow?.postMessage({ v: 1, type, ...fields }, this.#origin);
+  }
+
+  /** @param {MessageEvent} event */
+  #receive({ origin, source, data }) {
+    if (source !== this.#frame?.contentWindow || origin !== this.#origin || data?.v !== 1) return;
+    /** @type {FromFrame} */ const message = data;
+    if (!Object.hasOwn(FORM, message.type) || !FORM[message.type](message)) return;
+    switch (message.type) {
+      case 'tryon:ready': return this.#greet();
+      case 'tryon:close': return this.#dialog?.close();
+      case 'tryon:session': return this.#remember(message.session);
+      case 'tryon:renew': return this.#renew();
+      case 'tryon:add-to-cart': return this.#addToCart(message);
+    }
+  }
+
+  #greet() {
+    this.#dialog?.toggleAttribute('data-ready', true);
+    this.#say('ready');
+    this.#frame?.focus();
+    const { productId = '', variantId = '', locale = '', variants = '[]' } = this.dataset;
+    this.#send('tryon:context', { productId, variantId, locale, variants: JSON.parse(variants) });
+  }
+
+  async #renew() {
+    const url = await this.#askForFrame();
+    const code = url instanceof URL && new URLSearchParams(url.hash.slice(1)).get('c');
+    if (code) this.#send('tryon:code', { code });
+  }
+
+  /** @param {FromFrame<'tryon:add-to-cart'>} message */
+  async #addToCart({ id, variantId, session, quantity }) {
+    if (this.#answered.has(id)) return;
+    this.#answered.add(id);
+    const code = await this.#add(variantId, quantity, session).catch(() => /** @type {const} */ ('failed'));
+    this.#send('tryon:cart', code ? { id, ok: false, code } : { id, ok: true });
+  }
+
+  /** @param {string} variantId @param {number} quantity @param {string} session @returns {Promise<CartFailure | null>} */
+  async #add(variantId, quantity, session) {
+    const { Shopify } = page;
+    if (Shopify?.actions?.updateCart) {
+      const { userErrors = [], warnings = [] } = await Shopify.actions.updateCart({
+        lines: [{ merchandiseId: `gid://shopify/ProductVariant/${variantId}`, quantity, attributes: [{ key: PROPERTY, value: session }] }],
+      });
+      if ([...userErrors, ...warnings].some(({ code }) => /STOCK|SOLD/.test(code))) return 'sold_out';
+      return userErrors.length ? 'unavailable' : null;
+    }
+    const response = await fetch(`${Shopify?.routes?.root ?? '/'}cart/add.js`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ items: [{ id: +variantId, quantity, properties: { [PROPERTY]: session } }] }),
+    });
+    return response.ok ? null : response.status === 422 ? 'sold_out' : 'failed';
+  }
+
+  /** @param {string} session */
+  #remember(session) {
+    sessions.set(this.dataset.productId ?? '', session);
+    this.#tag();
+    const { Shopify } = page;
+    const keep = () => {
+      try {
+        if (Shopify.customerPrivacy.analyticsProcessingAllowed()) sessionStorage['tryon:session'] = session;
+      } catch {} // no word on consent, or no storage
+    };
+    if (Shopify?.customerPrivacy || !Shopify?.loadFeatures) keep();
+    else Shopify.loadFeatures([{ name: 'consent-tracking-api', version: '0.1' }], keep);
+  }
+
+  /* A later press on the theme's own button belongs to the try-on too, while it is for that product. */
+  #tag() {
+    this.#property?.remove();
+    const session = sessions.get(this.dataset.productId ?? '');
+    // Not `form.id`: product forms have an input of that name.
+    const id = this.#productForm()?.getAttribute('id');
+    if (!session || !id) return;
+    this.#property = Object.assign(document.createElement('input'), { type: 'hidden', name: `properties[${PROPERTY}]`, value: session });
+    this.#property.setAttribute('form', id);
+    this.append(this.#property);
+  }
+
+  #readPage() {
+    const form = this.#productForm();
+    const id = form ? form.elements.id?.value : new URLSearchParams(location.search).get('variant');
+    if (isId(id)) this.#choose(id);
+    this.#tag();
+  }
+
+  /** @param {string} id */
+  #choose(id) {
+    if (id === this.dataset.variantId) return;
+    this.dataset.variantId = id;
+    this.#send('tryon:variant', { variantId: id });
+  }
+
+  #productForm() {
+    const forms = /** @type {NodeListOf<any>} */ (document.querySelectorAll('form[action*="/cart/add"]'));
+    return [...forms].find((form) => form.elements['product-id']?.value === this.dataset.productId);
+  }
+}
+
+customElements.define('tryon-launcher', TryonLauncher);
 })();
