@@ -28,9 +28,11 @@ from backend.embed.controller import EmbedController
 from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
 from backend.garments.controller import GarmentController
+from backend.garments.finish import GarmentOutcomes
 from backend.jobs.controller import HookController
 from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
+from backend.jobs.outcomes import OutcomesByKind
 from backend.jobs.queue import ComputeQueue, RunPodQueue
 from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
@@ -39,6 +41,7 @@ from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
 from backend.tryons.controller import TryonController
+from backend.tryons.finish import DressOutcomes
 from backend.tryons.service import OpenSessions
 
 MAX_BODY_BYTES = 25_000_000
@@ -87,7 +90,12 @@ def create_app(
     )
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
-    ledger = Ledger(database, clock, {"avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,))})
+    outcomes: OutcomesByKind = {
+        "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
+        "garment": GarmentOutcomes(clock),
+        "dress": DressOutcomes(clock),
+    }
+    ledger = Ledger(database, clock, outcomes)
     sweeper = Sweeper(
         Dispatcher(ledger, queue, store, settings.public_base_url),
         Reconciler(ledger, queue, store, clock),
@@ -116,8 +124,9 @@ def create_app(
                 "eraser": eraser,
                 "sweeper": sweeper,
                 "wake": sweeper.wake,
+                "checkout_listeners": (),
                 "avatar_listeners": (open_sessions.avatar_changed,),
-                "garment_listeners": (open_sessions.garment_changed,),
+                "garment_listeners": (open_sessions,),
             }
         ),
     )

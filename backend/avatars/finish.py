@@ -59,7 +59,9 @@ class AvatarOutcomes:
         }
         avatar.covariance = result.covariance
         avatar.evidence, avatar.flags, avatar.estimator = result.evidence, result.flags, result.estimator
-        is_work_left = not is_newest and avatar.job_id in await service.jobs.open_ids(avatar.brand_id, avatar.id)
+        is_work_left = not is_newest and avatar.job_id in await service.jobs.open_ids(
+            avatar.brand_id, avatar.id, "avatar"
+        )
         if is_newest:
             service.discard_photos(avatar, reason="used")
             avatar.error_code = None
@@ -82,9 +84,11 @@ class AvatarOutcomes:
     async def _ended(self, service: AvatarService, avatar: Avatar, job: Job, ended: Ended) -> None:
         is_refusal = ended.code in PHOTO_REFUSALS
         if avatar.job_id == job.id:
-            others = await service.jobs.open_ids(avatar.brand_id, avatar.id)
+            others = await service.jobs.open_ids(avatar.brand_id, avatar.id, "avatar")
             service.settle_refused(avatar, ended.code, is_work_left=bool(others - {job.id}))
-        elif avatar.status == PENDING and avatar.job_id not in await service.jobs.open_ids(avatar.brand_id, avatar.id):
+        elif avatar.status == PENDING and avatar.job_id not in await service.jobs.open_ids(
+            avatar.brand_id, avatar.id, "avatar"
+        ):
             service.settle_refused(avatar, avatar.error_code or ended.code, is_work_left=False)
         else:
             return
@@ -110,7 +114,9 @@ def _replace_mesh(service: AvatarService, avatar: Avatar, done: Done) -> None:
             subject=("avatar", avatar.id),
             not_before=service.clock.now() + REPLACED_AFTER,
         )
+    body = done.manifest.files["body.npz"]
     avatar.glb_key, avatar.body_key = done.key("avatar.glb"), done.key("body.npz")
+    avatar.body_sha256, avatar.body_bytes = body.sha256, body.bytes
 
 
 def _drop(service: AvatarService, job: Job, done: Done) -> None:

@@ -51,6 +51,8 @@ class Avatar(BrandOwned):
     glb_key: Mapped[str | None]
     body_key: Mapped[str | None]
     """`body.npz`: never signed for a browser."""
+    body_sha256: Mapped[str | None]
+    body_bytes: Mapped[int | None]
     error_code: Mapped[str | None]
     """Of the newest order; an avatar can be ready and have one."""
     consent_id: Mapped[UUID | None]

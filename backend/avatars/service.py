@@ -265,7 +265,7 @@ class AvatarService:
         )
         job = placed.job
         if not keeps_others:
-            await self.jobs.cancel(avatar.brand_id, avatar.id, but=job.id)
+            await self.jobs.cancel(avatar.brand_id, avatar.id, "avatar", but=job.id)
         avatar.job_id, avatar.error_code, avatar.status = job.id, None, PENDING
         if job.state == states.FAILED:  # refused before, and will be again: the answer without the work
             self.settle_refused(avatar, job.error_code or "internal", is_work_left=False)

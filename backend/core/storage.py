@@ -57,7 +57,13 @@ AVATARS = Bucket(
 GARMENTS = Bucket(
     "garments", is_public=True, max_bytes=20 * MEGABYTE, media_types=(GLB, *IMAGES), cache=Cache.IMMUTABLE
 )
-SOURCES = Bucket("sources", is_public=False, max_bytes=20 * MEGABYTE, media_types=(GLB, NPZ), cache=Cache.PRIVATE)
+SOURCES = Bucket(
+    "sources",
+    is_public=False,
+    max_bytes=20 * MEGABYTE,
+    media_types=(GLB, "application/json", NPZ),
+    cache=Cache.PRIVATE,
+)
 BUCKETS = {bucket.name: bucket for bucket in (PHOTOS, AVATARS, GARMENTS, SOURCES)}
 
 

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -7,7 +7,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from backend.garments.categories import Category, Stretch, WaistAt
 from backend.garments.chart_rules import Chart, Measures, Unit
+from backend.garments.errors import FAULT, REFUSALS
 from backend.garments.models import Garment
+from gpu_worker.contract import LookParams, SizeReport
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 ProductId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -29,6 +31,13 @@ class Fabric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stretch: Stretch
 
 
+class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the cloth looks in the picture; what is left out is the category's own."""
+
+    colour: Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")] = LookParams().colour
+    fabric: Annotated[str, Meta(max_length=40)] = ""
+
+
 class NewGarment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     category: Category
@@ -37,6 +46,7 @@ class NewGarment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shopify_product_id: ProductId | None = None
     waist_at: WaistAt | None = None
     """Which waist of the body the chart's `waist` means; the category's usual one if left out."""
+    look: Look = Look()
 
 
 class GarmentChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +58,24 @@ class GarmentChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fabric: Fabric | UnsetType | None = UNSET
     shopify_product_id: ProductId | UnsetType | None = UNSET
     waist_at: WaistAt | UnsetType | None = UNSET
+    look: Look | UnsetType = UNSET
+
+
+class GarmentError(msgspec.Struct, frozen=True):
+    """Why no mesh can be built; `detail` says what to change."""
+
+    code: str
+    detail: str
+
+
+class SizeMesh(msgspec.Struct, frozen=True):
+    """What became of one size's mesh. `estimated`: measures it was built from that the chart does not give."""
+
+    size: str
+    state: Literal["pending", "ok", "graded", "unavailable"]
+    reason: str | None
+    detail: str | None
+    estimated: list[str]
 
 
 class GarmentView(msgspec.Struct, frozen=True):
@@ -58,11 +86,18 @@ class GarmentView(msgspec.Struct, frozen=True):
     fabric: Fabric | None
     shopify_product_id: int | None
     waist_at: str | None
+    look: Look
+    status: Literal["pending", "ready", "refused"]
+    """Of the mesh; sizes are recommended from the chart whatever it says."""
+    error: GarmentError | None
+    sizes: list[SizeMesh]
+    preview_url: str | None
+    """The garment on a mannequin, a GLB; signed for a quarter of an hour."""
     created_at: datetime
     updated_at: datetime
 
     @classmethod
-    def of(cls, garment: Garment) -> "GarmentView":
+    def of(cls, garment: Garment, preview_url: str | None = None) -> "GarmentView":
         chart = msgspec.convert(garment.size_chart, Chart)
         return cls(
             id=garment.id,
@@ -74,9 +109,27 @@ class GarmentView(msgspec.Struct, frozen=True):
             fabric=msgspec.convert({"stretch": garment.stretch}, Fabric) if garment.stretch else None,
             shopify_product_id=garment.shopify_product_id,
             waist_at=garment.waist_at,
+            look=msgspec.convert(garment.look, Look),
+            status=msgspec.convert(garment.status, Literal["pending", "ready", "refused"]),
+            error=GarmentError(garment.error_code, garment.error_detail or REFUSALS.get(garment.error_code, FAULT))
+            if garment.error_code
+            else None,
+            sizes=_sizes(garment, chart),
+            preview_url=preview_url,
             created_at=garment.created_at,
             updated_at=garment.updated_at,
         )
+
+
+def _sizes(garment: Garment, chart: Chart) -> list[SizeMesh]:
+    """In the chart's order, whatever the worker has looked at yet."""
+    reports = {report.size: report for report in msgspec.convert(garment.size_reports, list[SizeReport])}
+    return [
+        SizeMesh(report.size, report.state, report.reason, report.detail, report.estimated)
+        if (report := reports.get(row.size))
+        else SizeMesh(row.size, "pending", None, None, [])
+        for row in chart.rows
+    ]
 
 
 class GarmentPage(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """A brand's garments: every query starts from the brand."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -10,26 +11,48 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.brands.models import Brand
+from backend.core.clock import Clock
 from backend.core.problems import InvalidRequest
+from backend.core.storage import GLB, SOURCES
 from backend.garments.categories import Category
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
 from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken
-from backend.garments.models import Garment
+from backend.garments.mesh import garment_params
+from backend.garments.models import PENDING, REFUSED, Garment
 from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart
+from backend.jobs import states
+from backend.jobs.service import JobService
+from backend.jobs.work import ObjectOutput, Order, Priority, Work, cache_key
+from backend.shoppers.erasures import ErasureService
 
-GarmentChanged = Callable[[AsyncSession, Garment], Awaitable[None]]
-"""Told in the same transaction when fit has to be judged anew."""
-
+PREVIEW = "preview.glb"
+MAX_PREVIEW_BYTES = 5_000_000
+REPLACED_AFTER = timedelta(days=7)
+"""Open pages may still load what a newer version replaces."""
 
 T = TypeVar("T")
 
 
-class GarmentService:
-    def __init__(self, session: AsyncSession, listeners: Sequence[GarmentChanged] = ()) -> None:
-        self.session = session
-        self.listeners = listeners
+class GarmentListener(Protocol):
+    """Told in the same transaction."""
 
-    async def create(self, brand_id: UUID, new: NewGarment) -> Garment:
+    async def garment_changed(self, session: AsyncSession, garment: Garment) -> None:
+        """Fit has to be judged anew."""
+
+    async def garment_removed(self, session: AsyncSession, garment: Garment) -> None:
+        """Its row is about to go."""
+
+
+class GarmentService:
+    def __init__(self, session: AsyncSession, clock: Clock, listeners: Sequence[GarmentListener] = ()) -> None:
+        self.session = session
+        self.clock = clock
+        self.listeners = listeners
+        self.jobs = JobService(session, clock)
+        self.erasures = ErasureService(session, clock)
+
+    async def create(self, brand_id: UUID, new: NewGarment, priority: Priority = Priority.SOON) -> Garment:
         garment = Garment(
             brand_id=brand_id,
             name=new.name.strip(),
@@ -38,9 +61,13 @@ class GarmentService:
             stretch=new.fabric.stretch if new.fabric else None,
             shopify_product_id=new.shopify_product_id,
             waist_at=new.waist_at,
+            look=msgspec.to_builtins(new.look),
+            status=PENDING,
+            size_reports=[],
         )
         self.session.add(garment)
         await self._flush(new.shopify_product_id)
+        await self._order_mesh(garment, priority)
         return garment
 
     async def get(self, brand_id: UUID, garment_id: UUID) -> Garment:
@@ -83,17 +110,63 @@ class GarmentService:
             garment.waist_at = changes.waist_at
         if changes.shopify_product_id is not UNSET:
             garment.shopify_product_id = changes.shopify_product_id
+        if changes.look is not UNSET:
+            garment.look = msgspec.to_builtins(changes.look)
         await self._flush(garment.shopify_product_id)
+        await self._order_mesh(garment, Priority.SOON)
         for listener in self.listeners:
-            await listener(self.session, garment)
+            await listener.garment_changed(self.session, garment)
         return garment
 
     async def delete(self, brand_id: UUID, garment_id: UUID) -> None:
-        """Its try-on sessions go with it."""
-        removed = await self.session.execute(
-            delete(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id).returning(Garment.id)
+        """Its try-on sessions and its objects go with it."""
+        garment = await self.get(brand_id, garment_id)
+        for listener in self.listeners:
+            await listener.garment_removed(self.session, garment)
+        await self.jobs.erase(brand_id, garment.id)
+        self.erase_folder(brand_id, garment.id, f"{brand_id}/{garment.id}/", reason="deleted")
+        await self.session.execute(delete(Garment).where(Garment.brand_id == brand_id, Garment.id == garment.id))
+
+    # ---- its mesh ---------------------------------------------------------------------------------------------------
+
+    async def _order_mesh(self, garment: Garment, priority: Priority) -> None:
+        """Checked and shown on a mannequin, once for each version; an unchanged one stays as it is."""
+        params = msgspec.to_builtins(garment_params(garment))
+        secret = await self.session.scalar(select(Brand.cache_secret).where(Brand.id == garment.brand_id))
+        if secret is None:
+            raise LookupError("The brand of a garment is gone.")
+        key = cache_key(secret, "garment", garment.id, {}, params)
+        newest = await self.jobs.get(garment.brand_id, garment.job_id) if garment.job_id else None
+        is_current = newest is not None and newest.cache_key == key
+        work = Work(
+            bucket=SOURCES.name,
+            prefix=f"{garment.brand_id}/{garment.id}/",
+            outputs={PREVIEW: ObjectOutput(GLB, MAX_PREVIEW_BYTES, is_optional=True)},
+            params=params,
         )
-        _found(removed.one_or_none())
+        order = Order(garment.brand_id, "garment", garment.id, key, work, priority)
+        placed = await self.jobs.submit(order, is_result_kept=is_current)
+        if placed.is_queued_now or placed.job.id != garment.job_id:
+            garment.status, garment.error_code, garment.error_detail = PENDING, None, None
+            garment.size_reports = []
+        if placed.job.state == states.FAILED:  # refused before, and will be again
+            garment.status, garment.error_code = REFUSED, placed.job.error_code
+        garment.job_id = placed.job.id
+        await self.session.flush()
+
+    def discard_preview(self, garment: Garment) -> None:
+        if garment.preview_key is not None:
+            folder = garment.preview_key.rpartition("/")[0] + "/"
+            self.erase_folder(garment.brand_id, garment.id, folder, reason="replaced", after=REPLACED_AFTER)
+
+    def erase_folder(
+        self, brand_id: UUID, garment_id: UUID, folder: str, *, reason: str, after: timedelta = timedelta(0)
+    ) -> None:
+        not_before = self.clock.now() + after
+        subject = ("garment", garment_id)
+        self.erasures.request(
+            brand_id, SOURCES.name, "prefix", folder, reason=reason, subject=subject, not_before=not_before
+        )
 
     async def _flush(self, product_id: int | None) -> None:
         try:

@@ -21,7 +21,10 @@ async def find_done(store: ObjectStore, job: Job, attempt: JobAttempt, outcomes:
     work = msgspec.convert(job.input, Work)
     folder = work.folder(attempt.id, attempt.secret)
     manifest = await _read(store, work.bucket, folder + MANIFEST)
-    if manifest is None or not _is_of(manifest, attempt.id) or set(manifest.files) != set(work.outputs):
+    if manifest is None or not _is_of(manifest, attempt.id):
+        return None
+    needed = {name for name, output in work.outputs.items() if not output.is_optional}
+    if not needed <= set(manifest.files) <= set(work.outputs):
         return None
     files: dict[str, StoredObject] = {}
     for name, record in manifest.files.items():

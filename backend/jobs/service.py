@@ -14,6 +14,7 @@ from backend.core.db import insert_new
 from backend.jobs import states
 from backend.jobs.models import Job, JobAttempt
 from backend.jobs.work import PATIENCE, Order, Priority
+from gpu_worker.contract import Kind
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -94,21 +95,28 @@ class JobService:
         job: Job | None = await self.session.scalar(select(Job).where(Job.brand_id == brand_id, Job.id == job_id))
         return job
 
-    async def open_ids(self, brand_id: UUID, subject_id: UUID) -> set[UUID]:
-        """Work on the subject that is not over."""
+    async def open_ids(self, brand_id: UUID, subject_id: UUID, kind: Kind) -> set[UUID]:
+        """Work of this kind on the subject that is not over."""
         found = await self.session.scalars(
             select(Job.id).where(
-                Job.brand_id == brand_id, Job.subject_id == subject_id, Job.state.in_(states.OPEN_JOBS)
+                Job.brand_id == brand_id,
+                Job.subject_id == subject_id,
+                Job.kind == kind,
+                Job.state.in_(states.OPEN_JOBS),
             )
         )
         return set(found.all())
 
-    async def cancel(self, brand_id: UUID, subject_id: UUID, *, but: UUID | None = None) -> None:
-        """Nothing more is started for the subject, and nothing that still arrives takes effect."""
+    async def cancel(
+        self, brand_id: UUID, subject_id: UUID, kind: Kind | None = None, *, but: UUID | None = None
+    ) -> None:
+        """Nothing more (of this kind) is started for the subject, and nothing that still arrives takes effect."""
         now = self.clock.now()
         query = update(Job).where(
             Job.brand_id == brand_id, Job.subject_id == subject_id, Job.state.in_(states.OPEN_JOBS)
         )
+        if kind is not None:
+            query = query.where(Job.kind == kind)
         if but is not None:
             query = query.where(Job.id != but)
         cancelled = await self.session.scalars(

@@ -31,10 +31,11 @@ class ObjectInput(msgspec.Struct, frozen=True):
 
 
 class ObjectOutput(msgspec.Struct, frozen=True):
-    """An object the worker must write, under the attempt's own folder of `Work.prefix`."""
+    """An object the worker writes under the attempt's own folder of `Work.prefix`; it must, unless it is optional."""
 
     media_type: str
     max_bytes: int
+    is_optional: bool = False
 
 
 class Work(msgspec.Struct, frozen=True):

@@ -1,21 +1,28 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
+from datetime import timedelta
 from uuid import UUID
 
 from litestar import Controller, Response, get, patch, post
+from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.avatars.errors import AvatarNotFound
-from backend.avatars.models import BY_BRAND, Avatar
+from backend.avatars.models import BY_BRAND
 from backend.core.auth import EITHER_SECURITY, Principal, ShopperContext, brand_or_shopper
 from backend.core.problems import InvalidRequest, Unauthorized, refusals
+from backend.core.storage import AVATARS, ObjectNotFound, SignedUrl
 from backend.garments.errors import GarmentNotFound
 from backend.tryons.errors import SessionNotFound, UnknownSize
-from backend.tryons.models import TryonSession
+from backend.tryons.models import WornGarment
 from backend.tryons.schemas import NewTryonSession, SessionChanges, TryonSessionView
-from backend.tryons.service import TryonService
+from backend.tryons.service import Looked, TryonService
+
+GLB_LIFE = timedelta(minutes=15)
+RETRY_AFTER = {"Retry-After": "1"}
 
 
 async def provide_tryons(db_session: NamedDependency[AsyncSession], state: State) -> TryonService:
@@ -37,21 +44,24 @@ class TryonController(Controller):
         self,
         tryons: NamedDependency[TryonService],
         principal: NamedDependency[Principal],
+        state: State,
         data: JSONBody[NewTryonSession],
     ) -> Response[TryonSessionView]:
-        """The size at once, from what is known of the body now; judged anew when more is known."""
-        tryon, avatar = await tryons.create(principal, data)
-        return Response(
-            _view(principal, tryon, avatar),
-            status_code=201,
-            headers={"Location": f"/v1/tryon-sessions/{tryon.id}"},
-        )
+        """The size at once, from what is known of the body now; the garment on the body follows, once it has a mesh."""
+        looked = await tryons.create(principal, data)
+        wake = BackgroundTask(state.wake)
+        return await _answer(state, principal, looked, status_code=HTTP_201_CREATED, background=wake)
 
     @get("/{session_id:uuid}", operation_id="get_tryon_session", responses=refusals(Unauthorized, SessionNotFound))
     async def get_tryon_session(
-        self, tryons: NamedDependency[TryonService], principal: NamedDependency[Principal], session_id: FromPath[UUID]
-    ) -> TryonSessionView:
-        return _view(principal, *await tryons.get(principal, session_id))
+        self,
+        tryons: NamedDependency[TryonService],
+        principal: NamedDependency[Principal],
+        state: State,
+        session_id: FromPath[UUID],
+    ) -> Response[TryonSessionView]:
+        """Ask again after `Retry-After` while the garment is being put on."""
+        return await _answer(state, principal, await tryons.get(principal, session_id))
 
     @patch(
         "/{session_id:uuid}",
@@ -62,13 +72,41 @@ class TryonController(Controller):
         self,
         tryons: NamedDependency[TryonService],
         principal: NamedDependency[Principal],
+        state: State,
         session_id: FromPath[UUID],
         data: JSONBody[SessionChanges],
-    ) -> TryonSessionView:
-        """Which size the shopper looks at."""
-        return _view(principal, *await tryons.select_size(principal, session_id, data.selected_size))
+    ) -> Response[TryonSessionView]:
+        """Which size the shopper looks at; it is draped as cloth too, if it is not yet."""
+        looked = await tryons.select_size(principal, session_id, data.selected_size)
+        return await _answer(state, principal, looked, background=BackgroundTask(state.wake))
 
 
-def _view(principal: Principal, tryon: TryonSession, avatar: Avatar) -> TryonSessionView:
+async def _answer(
+    state: State,
+    principal: Principal,
+    looked: Looked,
+    *,
+    status_code: int = HTTP_200_OK,
+    background: BackgroundTask | None = None,
+) -> Response[TryonSessionView]:
+    tryon, avatar, worn = looked
     shows_body = isinstance(principal, ShopperContext) or avatar.made_by == BY_BRAND
-    return TryonSessionView.of(tryon, shows_body=shows_body)
+    signed = await _signed(state, worn) if worn and shows_body else None
+    view = TryonSessionView.of(tryon, worn, signed, shows_body=shows_body)
+    headers = {"Location": f"/v1/tryon-sessions/{tryon.id}"} if status_code == HTTP_201_CREATED else {}
+    return Response(
+        view,
+        status_code=status_code,
+        headers=headers | (RETRY_AFTER if view.is_dressing else {}),
+        background=background,
+    )
+
+
+async def _signed(state: State, worn: WornGarment) -> SignedUrl | None:
+    if worn.worn_key is None:
+        return None
+    try:
+        signed: SignedUrl = await state.store.signed_get_url(AVATARS.name, worn.worn_key, ttl=GLB_LIFE)
+    except ObjectNotFound:
+        return None
+    return signed

@@ -5,7 +5,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from backend.tryons.models import TryonSession
+from backend.core.storage import SignedUrl
+from backend.tryons.dressing import looked_at
+from backend.tryons.errors import WORDS, WORDS_OF_A_FAULT
+from backend.tryons.models import TryonSession, WornGarment
 from backend.tryons.sizing import FitResult
 
 SizeName = Annotated[str, Meta(min_length=1, max_length=32)]
@@ -25,6 +28,13 @@ class SessionChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selected_size: SizeName | None
 
 
+class DressingError(msgspec.Struct, frozen=True):
+    """Why there is no picture, or none better than this one; `detail` is for the shopper."""
+
+    code: str
+    detail: str
+
+
 class TryonSessionView(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     avatar_id: UUID
@@ -32,13 +42,23 @@ class TryonSessionView(msgspec.Struct, frozen=True, kw_only=True):
     selected_size: str | None
     fit_result: FitResult
     garment_glb_url: str | None
-    """Null until a garment is dressed on this body."""
+    """The garment on this body, every size in one GLB; signed for a quarter of an hour."""
+    garment_glb_expires_at: datetime | None
     dressing: Dressing | None
+    """`draft` is geometry, `final` draped cloth in the size looked at. Null: there is no picture, and none to come
+    before the avatar has a mesh, or `dressing_error` says why."""
+    is_dressing: bool
+    """Work is under way that will change it: ask again after `Retry-After`. A `draft` without it stays one."""
+    dressing_error: DressingError | None
+    unavailable_sizes: list[str]
+    """Sizes that cannot be put on this body."""
     created_at: datetime
     updated_at: datetime
 
     @classmethod
-    def of(cls, session: TryonSession, *, shows_body: bool) -> "TryonSessionView":
+    def of(
+        cls, session: TryonSession, worn: WornGarment | None, signed: SignedUrl | None, *, shows_body: bool
+    ) -> "TryonSessionView":
         """Ease less a known chart is the body: a brand that may not read the body gets verdicts alone."""
         fit = msgspec.convert(session.fit_result, FitResult)
         return cls(
@@ -47,11 +67,26 @@ class TryonSessionView(msgspec.Struct, frozen=True, kw_only=True):
             garment_id=session.garment_id,
             selected_size=session.selected_size,
             fit_result=fit if shows_body else _without_ease(fit),
-            garment_glb_url=None,
-            dressing=msgspec.convert(session.dressing, Dressing | None),
+            garment_glb_url=signed.url if signed else None,
+            garment_glb_expires_at=signed.expires_at if signed else None,
+            dressing=_dressing(session, worn),
+            is_dressing=worn is not None and worn.is_under_way,
+            dressing_error=DressingError(worn.error_code, WORDS.get(worn.error_code, WORDS_OF_A_FAULT))
+            if worn and worn.error_code
+            else None,
+            unavailable_sizes=worn.unavailable if worn else [],
             created_at=session.created_at,
             updated_at=session.updated_at,
         )
+
+
+def _dressing(session: TryonSession, worn: WornGarment | None) -> Dressing | None:
+    if worn is None:
+        return None
+    if worn.worn_key is None:
+        return "queued" if worn.is_under_way else None
+    left = set(looked_at(session)) - set(worn.unavailable) - set(worn.polished)
+    return "draft" if left or not worn.polished else "final"
 
 
 def _without_ease(fit: FitResult) -> FitResult:

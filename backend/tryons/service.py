@@ -1,7 +1,7 @@
 """Avatar × garment → the size, in the request; judged anew whenever either of them changes."""
 
 import time
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -18,15 +18,24 @@ from backend.events.service import EventService
 from backend.garments.categories import USUAL_STRETCH, USUAL_WAIST, Category, Stretch, WaistAt
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
-from backend.garments.service import GarmentService
+from backend.garments.service import GarmentListener, GarmentService
+from backend.tryons.dressing import STILL_OPEN, Dressings
 from backend.tryons.errors import SessionNotFound, UnknownSize
 from backend.tryons.fit_words import describe
-from backend.tryons.models import TryonSession
+from backend.tryons.models import TryonSession, WornGarment
 from backend.tryons.schemas import NewTryonSession
 from backend.tryons.sizing import Body, FitResult, Wear, judge
 from gpu_worker.contract import MEASUREMENTS
 
 FIT_MODEL = "bands-2"
+
+
+class Looked(NamedTuple):
+    """A session, whose body it is about, and what there is to see."""
+
+    tryon: TryonSession
+    avatar: Avatar
+    worn: WornGarment | None
 
 
 def fit(avatar: Avatar, garment: Garment) -> FitResult:
@@ -52,10 +61,11 @@ class TryonService:
         self.session = session
         self.clock = clock
         self.avatars = AvatarService(session, clock)
-        self.garments = GarmentService(session)
+        self.garments = GarmentService(session, clock)
+        self.dressings = Dressings(session, clock)
         self.events = EventService(session, clock)
 
-    async def create(self, principal: Principal, new: NewTryonSession) -> tuple[TryonSession, Avatar]:
+    async def create(self, principal: Principal, new: NewTryonSession) -> Looked:
         avatar = await self.avatars.get(principal, new.avatar_id)
         garment = await self._garment(principal.brand_id, new)
         _check_size(garment, new.selected_size)
@@ -80,12 +90,18 @@ class TryonService:
             metadata={"garment_id": str(garment.id), "has_photo": "photo" in avatar.evidence},
         )
         await self._report(tryon, avatar, latency_ms)
-        return tryon, avatar
+        return Looked(tryon, avatar, await self.dressings.order(tryon, avatar, garment))
 
-    async def get(self, principal: Principal, session_id: UUID) -> tuple[TryonSession, Avatar]:
+    async def get(self, principal: Principal, session_id: UUID) -> Looked:
         query = (
-            select(TryonSession, Avatar)
+            select(TryonSession, Avatar, WornGarment)
             .join(Avatar, (Avatar.brand_id == TryonSession.brand_id) & (Avatar.id == TryonSession.avatar_id))
+            .outerjoin(
+                WornGarment,
+                (WornGarment.brand_id == TryonSession.brand_id)
+                & (WornGarment.avatar_id == TryonSession.avatar_id)
+                & (WornGarment.garment_id == TryonSession.garment_id),
+            )
             .where(TryonSession.brand_id == principal.brand_id, TryonSession.id == session_id)
         )
         if isinstance(principal, ShopperContext):
@@ -93,17 +109,15 @@ class TryonService:
         row = (await self.session.execute(query)).one_or_none()
         if row is None:
             raise SessionNotFound("There is no such try-on session.")
-        return row[0], row[1]
+        return Looked(row[0], row[1], row[2])
 
-    async def select_size(
-        self, principal: Principal, session_id: UUID, size: str | None
-    ) -> tuple[TryonSession, Avatar]:
-        tryon, avatar = await self.get(principal, session_id)
+    async def select_size(self, principal: Principal, session_id: UUID, size: str | None) -> Looked:
+        tryon, avatar, _ = await self.get(principal, session_id)
         garment = await self.garments.get(tryon.brand_id, tryon.garment_id)
         _check_size(garment, size)
         tryon.selected_size = size
         await self.session.flush()
-        return tryon, avatar
+        return Looked(tryon, avatar, await self.dressings.order(tryon, avatar, garment))
 
     async def judge_avatar(self, avatar: Avatar) -> None:
         """Every open session of an avatar whose measurements have changed."""
@@ -112,8 +126,10 @@ class TryonService:
             .join(Garment, (Garment.brand_id == TryonSession.brand_id) & (Garment.id == TryonSession.garment_id))
             .where(TryonSession.brand_id == avatar.brand_id, TryonSession.avatar_id == avatar.id)
         )
-        for tryon, garment in rows.all():
+        judged = rows.all()
+        for tryon, garment in judged:
             await self._report(tryon, avatar, self._judge(tryon, avatar, garment))
+        await self._dress_anew([(tryon, avatar, garment) for tryon, garment in judged])
 
     async def judge_garment(self, garment: Garment) -> None:
         """Every open session of a garment whose chart or fabric has changed."""
@@ -122,11 +138,27 @@ class TryonService:
             .join(Avatar, (Avatar.brand_id == TryonSession.brand_id) & (Avatar.id == TryonSession.avatar_id))
             .where(TryonSession.brand_id == garment.brand_id, TryonSession.garment_id == garment.id)
         )
-        for tryon, avatar in rows.all():
+        judged = rows.all()
+        names = {row.size for row in msgspec.convert(garment.size_chart, Chart).rows}
+        for tryon, avatar in judged:
             self._judge(tryon, avatar, garment)
-            names = {row.size for row in msgspec.convert(garment.size_chart, Chart).rows}
             if tryon.selected_size not in names:
                 tryon.selected_size = None
+        await self._dress_anew([(tryon, avatar, garment) for tryon, avatar in judged])
+
+    async def forget_garment(self, garment: Garment) -> None:
+        """It is about to go: so do the pictures of it."""
+        rows = await self.session.scalars(
+            select(WornGarment).where(WornGarment.brand_id == garment.brand_id, WornGarment.garment_id == garment.id)
+        )
+        await self.dressings.remove(garment.brand_id, rows.all(), "garment_deleted")
+
+    async def _dress_anew(self, rows: list[tuple[TryonSession, Avatar, Garment]]) -> None:
+        """What somebody may be looking at at once; the rest when it is asked for again."""
+        since = self.clock.now() - STILL_OPEN
+        for tryon, avatar, garment in rows:
+            if tryon.updated_at >= since:
+                await self.dressings.order(tryon, avatar, garment)
 
     async def _garment(self, brand_id: UUID, new: NewTryonSession) -> Garment:
         if new.garment_id is not None and new.shopify_product_id is None:
@@ -170,7 +202,7 @@ def _check_size(garment: Garment, size: str | None) -> None:
         raise UnknownSize(f"The garment has the sizes {', '.join(sizes)}.", field="selected_size", sizes=sizes)
 
 
-class OpenSessions:
+class OpenSessions(GarmentListener):
     """What `create_app` gives to avatars and garments, which may not know of try-ons: judge anew what they changed."""
 
     def __init__(self, clock: Clock) -> None:
@@ -181,3 +213,6 @@ class OpenSessions:
 
     async def garment_changed(self, session: AsyncSession, garment: Garment) -> None:
         await TryonService(session, self.clock).judge_garment(garment)
+
+    async def garment_removed(self, session: AsyncSession, garment: Garment) -> None:
+        await TryonService(session, self.clock).forget_garment(garment)

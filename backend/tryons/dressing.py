@@ -1,0 +1,187 @@
+"""A garment put on a body: ordered when both are there, first by geometry, then as draped cloth; kept for the two."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from backend.avatars.models import Avatar
+from backend.brands.models import Brand
+from backend.core.clock import Clock
+from backend.core.db import insert_new
+from backend.core.storage import AVATARS, GLB, NPZ, person_prefix
+from backend.garments.mesh import garment_params
+from backend.garments.models import REFUSED, Garment
+from backend.jobs import states
+from backend.jobs.service import JobService
+from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
+from backend.shoppers.erasures import ErasureService
+from backend.tryons.models import TryonSession, WornGarment
+from backend.tryons.sizing import FitResult
+from gpu_worker.contract import DressParams, GarmentParams
+
+WORN = "garment.glb"
+MAX_WORN_BYTES = 10_000_000
+OUTPUTS = {WORN: ObjectOutput(GLB, MAX_WORN_BYTES)}
+MAX_POLISHED = 2
+"""Sizes draped in one order: about .6 s each, and somebody waits."""
+REPLACED_AFTER = timedelta(minutes=30)
+"""Open pages may still load the picture that a better one replaces."""
+KEPT_FOR = timedelta(days=7)
+"""From the last look; afterwards it is dressed anew."""
+STILL_OPEN = timedelta(hours=2)
+"""A session looked at no longer ago is dressed by itself when its body or garment changes."""
+
+
+class Dressings:
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self.session = session
+        self.clock = clock
+        self.jobs = JobService(session, clock)
+        self.erasures = ErasureService(session, clock)
+
+    async def of(self, tryon: TryonSession) -> WornGarment | None:
+        """What there is of this garment on this body."""
+        worn: WornGarment | None = await self.session.scalar(
+            select(WornGarment).where(
+                WornGarment.brand_id == tryon.brand_id,
+                WornGarment.avatar_id == tryon.avatar_id,
+                WornGarment.garment_id == tryon.garment_id,
+            )
+        )
+        return worn
+
+    async def order(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> WornGarment | None:
+        """See to it that the sizes this session looks at are (being) put on. None: there is no mesh to put them on."""
+        if avatar.body_key is None or avatar.body_sha256 is None or garment.status == REFUSED:
+            return None
+        params = garment_params(garment)
+        what = hashlib.sha256(avatar.body_sha256.encode() + msgspec.json.encode(params)).hexdigest()
+        worn = await self._row(tryon, what)
+        worn.last_used_at = self.clock.now()
+        wanted = looked_at(tryon)
+        is_same = worn.what_sha256 == what
+        if not is_same:
+            self.discard(avatar, worn)
+            worn.what_sha256, worn.polished, worn.unavailable, worn.base = what, [], [], None
+        if not is_same or (worn.worn_key is None and not worn.is_under_way):
+            worn.wanted = wanted
+            await self._submit(worn, avatar, params, [], Priority.WAITED_FOR)
+        elif not set(wanted) <= set(worn.wanted):
+            worn.wanted = list(dict.fromkeys([*wanted, *worn.wanted]))[:MAX_POLISHED]
+            if worn.worn_key is not None:
+                await self.polish(worn, avatar, params)
+        await self.session.flush()
+        return worn
+
+    async def polish(self, worn: WornGarment, avatar: Avatar, params: GarmentParams) -> None:
+        """The better picture of the sizes that are looked at; nothing waits for it."""
+        sizes = [row.size for row in params.sizes if row.size in worn.wanted and row.size not in worn.unavailable]
+        if sizes and not set(sizes) <= set(worn.polished):
+            await self._submit(worn, avatar, params, sizes, Priority.SOON)
+
+    def discard(self, avatar: Avatar, worn: WornGarment) -> None:
+        """The picture goes, once pages that show it have had their time."""
+        if worn.worn_key is not None:
+            self.erase_folder(avatar.brand_id, avatar.id, worn.worn_key.rpartition("/")[0] + "/", "replaced")
+        worn.worn_key = None
+
+    def erase_folder(
+        self, brand_id: UUID, avatar_id: UUID, folder: str, reason: str, after: timedelta = REPLACED_AFTER
+    ) -> None:
+        self.erasures.request(
+            brand_id,
+            AVATARS.name,
+            "prefix",
+            folder,
+            reason=reason,
+            subject=("avatar", avatar_id),
+            not_before=self.clock.now() + after,
+        )
+
+    async def remove(self, brand_id: UUID, rows: Sequence[WornGarment], reason: str) -> None:
+        """Rows and pictures; what is still being made is dropped when it comes."""
+        for worn in rows:
+            if worn.worn_key is not None:
+                self.erase_folder(brand_id, worn.avatar_id, worn.worn_key.rpartition("/")[0] + "/", reason)
+        ids = [worn.id for worn in rows]
+        await self.session.execute(delete(WornGarment).where(WornGarment.brand_id == brand_id, WornGarment.id.in_(ids)))
+
+    async def _row(self, tryon: TryonSession, what: str) -> WornGarment:
+        """The one of this body and garment; two at once meet it."""
+        now = self.clock.now()
+        row = {
+            "id": uuid7(),
+            "brand_id": tryon.brand_id,
+            "avatar_id": tryon.avatar_id,
+            "garment_id": tryon.garment_id,
+            "what_sha256": what,
+            "is_under_way": False,
+            "wanted": [],
+            "polished": [],
+            "unavailable": [],
+            "last_used_at": now,
+            "created_at": now,
+            "updated_at": now,
+        }
+        unique = ("brand_id", "avatar_id", "garment_id")
+        await insert_new(self.session, WornGarment, [row], unique=unique, returning=WornGarment.id)
+        worn = await self.session.scalar(
+            select(WornGarment)
+            .where(
+                WornGarment.brand_id == tryon.brand_id,
+                WornGarment.avatar_id == tryon.avatar_id,
+                WornGarment.garment_id == tryon.garment_id,
+            )
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        if worn is None:
+            raise LookupError("The row that was just inserted is not there.")
+        return worn
+
+    async def _submit(
+        self, worn: WornGarment, avatar: Avatar, garment: GarmentParams, polish: list[str], priority: Priority
+    ) -> None:
+        params = msgspec.to_builtins(DressParams(garment, worn.base or _first(worn.wanted), polish))
+        work = Work(
+            bucket=AVATARS.name,
+            prefix=f"{person_prefix(avatar.brand_id, avatar.user_id)}{avatar.id}/worn/",
+            outputs=OUTPUTS,
+            params=params,
+            inputs={"body": _body(avatar)},
+        )
+        secret = await self.session.scalar(select(Brand.cache_secret).where(Brand.id == avatar.brand_id))
+        if secret is None:
+            raise LookupError("The brand of an avatar is gone.")
+        key = cache_key(secret, "dress", avatar.id, {"body": work.inputs["body"].sha256}, params)
+        order = Order(avatar.brand_id, "dress", avatar.id, key, work, priority)
+        job = (await self.jobs.submit(order, is_result_kept=False)).job
+        worn.job_id = job.id
+        worn.is_under_way = job.state in states.OPEN_JOBS
+        worn.error_code = job.error_code if job.state == states.FAILED else None
+
+
+def looked_at(tryon: TryonSession) -> list[str]:
+    """The size the shopper has chosen, else what we said: one, or two; else the nearest."""
+    if tryon.selected_size is not None:
+        return [tryon.selected_size]
+    fit = msgspec.convert(tryon.fit_result, FitResult)
+    if fit.recommended_size is not None:
+        return [fit.recommended_size]
+    return fit.between or [max(fit.sizes, key=lambda size: size.probability).size]
+
+
+def _first(sizes: list[str]) -> str | None:
+    return sizes[0] if sizes else None
+
+
+def _body(avatar: Avatar) -> ObjectInput:
+    if avatar.body_key is None or avatar.body_sha256 is None or avatar.body_bytes is None:
+        raise LookupError("An avatar without a body cannot be dressed.")
+    return ObjectInput(AVATARS.name, avatar.body_key, avatar.body_sha256, avatar.body_bytes, NPZ)
