@@ -3,43 +3,24 @@
 Convention: in the GLB y is up, metres, feet at 0, facing +z; the canonical body is z up, facing -y, so (x, z, -y).
 """
 
-import json
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpu_worker.body.archive import encode_npz
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.display import Display, Surface
+from gpu_worker.gltf import FLOAT, QUANTIZATION, UNSIGNED_SHORT, GltfFile, cache_order, meshopt_is_available
 
-try:
-    import meshoptimizer
-except ImportError:  # built from source: without a C++ compiler avatars are quantised only, three times larger
-    meshoptimizer = None
-
-GENERATOR = "TryOn"
 MATTE_SKIN = ("skin", (0.60, 0.56, 0.52), 0.9)
 MATTE_BASE = ("base_layer", (0.115, 0.12, 0.135), 0.95)
 """Name, linear RGB, roughness. Neutral and matte: a mannequin, nobody's skin."""
 
 POSITION_STEPS = 2**13 - 1
 """Steps over the longest side: .22 mm on a person of 1.8 m, so no vertex is off by more than .11 mm on an axis."""
-NORMAL_STEPS = 127
-
-FLOAT, SIGNED_BYTE, UNSIGNED_SHORT = 5126, 5120, 5123
-VERTICES, TRIANGLES = 34962, 34963
-_ALIGNMENT = 4
-_MAGIC, _VERSION, _JSON_CHUNK, _BINARY_CHUNK = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
-
-
-def meshopt_is_available() -> bool:
-    return meshoptimizer is not None
 
 
 def encode_avatar(body: CanonicalBody, vertices: Floats, *, compress: bool) -> bytes:
@@ -49,7 +30,7 @@ def encode_avatar(body: CanonicalBody, vertices: Floats, *, compress: bool) -> b
     compress : quantised and, where meshoptimizer is built, compressed; otherwise plain float32
     """
     surface = _y_up(_display(body, for_meshopt=compress and meshopt_is_available()).surface(vertices))
-    document = _Document(extras={"body_version": body.version, "units": "metres"})
+    document = GltfFile(extras={"body_version": body.version, "units": "metres"})
     if not compress:
         _write_plain(document, surface)
     else:
@@ -102,20 +83,17 @@ def _cache_and_fetch_order(skin: Ints, base: Ints, vertex_count: int) -> tuple[I
 
 
 def _cache_order(faces: Ints, vertex_count: int) -> Ints:
-    indices = np.ascontiguousarray(faces.reshape(-1), np.uint32)
-    ordered = np.zeros_like(indices)
-    meshoptimizer.optimize_vertex_cache(ordered, indices, len(indices), vertex_count)
-    return ordered.astype(np.int32)
+    return cache_order(np.ascontiguousarray(faces.reshape(-1), np.uint32), vertex_count)
 
 
-def _write_plain(document: "_Document", surface: Surface) -> None:
+def _write_plain(document: GltfFile, surface: Surface) -> None:
     positions = document.add_vertices(surface.vertices.astype(np.float32), FLOAT, bounds=True)
     normals = document.add_vertices(surface.normals.astype(np.float32), FLOAT)
     _write_primitives(document, surface, positions, normals, node={})
 
 
-def _write_quantised(document: "_Document", surface: Surface) -> None:
-    document.extensions.add("KHR_mesh_quantization")
+def _write_quantised(document: GltfFile, surface: Surface) -> None:
+    document.extensions.add(QUANTIZATION)
     document.compressed = meshopt_is_available()
     low = surface.vertices.min(axis=0)
     step = float(np.ptp(surface.vertices, axis=0).max()) / POSITION_STEPS
@@ -127,135 +105,18 @@ def _write_quantised(document: "_Document", surface: Surface) -> None:
 
 
 def _write_primitives(
-    document: "_Document", surface: Surface, positions: int, normals: int, *, node: dict[str, Any]
+    document: GltfFile, surface: Surface, positions: int, normals: int, *, node: dict[str, Any]
 ) -> None:
     attributes = {"POSITION": positions, "NORMAL": normals}
-    document.primitives = [
+    primitives = [
         {"attributes": attributes, "indices": document.add_triangles(faces), "material": material}
         for material, faces in enumerate((surface.skin, surface.base))
     ]
-    document.node = {"name": "avatar", "mesh": 0, **node}
-
-
-@dataclass
-class _Document:
-    """A glTF 2.0 document of one mesh while it is built; buffer views are kept with their bytes."""
-
-    extras: dict[str, Any]
-    compressed: bool = False
-    extensions: set[str] = field(default_factory=set)
-    accessors: list[dict[str, Any]] = field(default_factory=list)
-    views: list[dict[str, Any]] = field(default_factory=list)
-    primitives: list[dict[str, Any]] = field(default_factory=list)
-    node: dict[str, Any] = field(default_factory=dict)
-    plain_bytes: int = 0
-    binary: bytearray = field(default_factory=bytearray)
-
-    def add_vertices(
-        self, values: NDArray[Any], component: int, *, bounds: bool = False, normalised: bool = False
-    ) -> int:
-        """An attribute of three components; rows are padded to four bytes as glTF asks."""
-        row_bytes = 3 * values.itemsize
-        padding = -row_bytes % _ALIGNMENT // values.itemsize
-        rows = np.pad(values, ((0, 0), (0, padding)))
-        accessor = {"componentType": component, "count": len(values), "type": "VEC3"}
-        if bounds:
-            accessor |= {"min": values.min(axis=0).tolist(), "max": values.max(axis=0).tolist()}
-        if normalised:
-            accessor |= {"normalized": True}
-        stride = rows.itemsize * rows.shape[1]
-        packed = _meshopt_vertices(rows) if self.compressed else rows.tobytes()
-        view = self._view(packed, stride, len(rows), "ATTRIBUTES")
-        return self._accessor(accessor, {**view, "byteStride": stride, "target": VERTICES})
-
-    def add_normals(self, normals: Floats) -> int:
-        """Unit normals in three bytes; compressed, as two octahedral numbers that the reader's filter turns back."""
-        if not self.compressed:
-            steps = np.round(normals * NORMAL_STEPS).astype(np.int8)
-            return self.add_vertices(steps, SIGNED_BYTE, normalised=True)
-        rows = _octahedral(normals)
-        view = self._view(_meshopt_vertices(rows), _ALIGNMENT, len(rows), "ATTRIBUTES")
-        view["extensions"]["EXT_meshopt_compression"]["filter"] = "OCTAHEDRAL"
-        accessor = {"componentType": SIGNED_BYTE, "count": len(rows), "type": "VEC3", "normalized": True}
-        return self._accessor(accessor, {**view, "byteStride": _ALIGNMENT, "target": VERTICES})
-
-    def add_triangles(self, faces: NDArray[np.int32]) -> int:
-        indices = faces.reshape(-1).astype(np.uint16)
-        packed = _meshopt_triangles(indices) if self.compressed else indices.tobytes()
-        view = self._view(packed, indices.itemsize, len(indices), "TRIANGLES")
-        accessor = {"componentType": UNSIGNED_SHORT, "count": len(indices), "type": "SCALAR"}
-        return self._accessor(accessor, {**view, "target": TRIANGLES})
-
-    def _view(self, packed: bytes, stride: int, count: int, mode: str) -> dict[str, Any]:
-        """Append bytes; a compressed view also says where its plain bytes would lie in the absent buffer."""
-        start = len(self.binary)
-        self.binary += packed + bytes(-len(packed) % _ALIGNMENT)
-        if not self.compressed:
-            return {"buffer": 0, "byteOffset": start, "byteLength": len(packed)}
-        plain = {"buffer": 1, "byteOffset": self.plain_bytes, "byteLength": stride * count}
-        self.plain_bytes += stride * count + -stride * count % _ALIGNMENT
-        where = {"buffer": 0, "byteOffset": start, "byteLength": len(packed)}
-        meshopt = {**where, "byteStride": stride, "mode": mode, "count": count}
-        return {**plain, "extensions": {"EXT_meshopt_compression": meshopt}}
-
-    def _accessor(self, accessor: dict[str, Any], view: dict[str, Any]) -> int:
-        self.views.append(view)
-        self.accessors.append({"bufferView": len(self.views) - 1, **accessor})
-        return len(self.accessors) - 1
-
-    def to_glb(self) -> bytes:
-        text = json.dumps(self._json(), separators=(",", ":"), sort_keys=True).encode()
-        text += b" " * (-len(text) % _ALIGNMENT)
-        binary = bytes(self.binary)
-        chunks = (
-            struct.pack("<II", len(text), _JSON_CHUNK) + text + struct.pack("<II", len(binary), _BINARY_CHUNK) + binary
-        )
-        return struct.pack("<III", _MAGIC, _VERSION, 12 + len(chunks)) + chunks
-
-    def _json(self) -> dict[str, Any]:
-        buffers: list[dict[str, Any]] = [{"byteLength": len(self.binary)}]
-        if self.compressed:
-            self.extensions.add("EXT_meshopt_compression")
-            fallback = {"EXT_meshopt_compression": {"fallback": True}}
-            buffers.append({"byteLength": self.plain_bytes, "extensions": fallback})
-        named = {"extensionsUsed": sorted(self.extensions), "extensionsRequired": sorted(self.extensions)}
-        return {
-            "asset": {"version": "2.0", "generator": GENERATOR, "extras": self.extras},
-            **(named if self.extensions else {}),
-            "scene": 0,
-            "scenes": [{"nodes": [0]}],
-            "nodes": [self.node],
-            "meshes": [{"name": "avatar", "primitives": self.primitives}],
-            "materials": [_material(*look) for look in (MATTE_SKIN, MATTE_BASE)],
-            "accessors": self.accessors,
-            "bufferViews": self.views,
-            "buffers": buffers,
-        }
+    document.meshes = [{"name": "avatar", "primitives": primitives}]
+    document.materials = [_material(*look) for look in (MATTE_SKIN, MATTE_BASE)]
+    document.nodes = [{"name": "avatar", "mesh": 0, **node}]
 
 
 def _material(name: str, colour: tuple[float, float, float], roughness: float) -> dict[str, Any]:
     matte = {"baseColorFactor": [*colour, 1.0], "metallicFactor": 0.0, "roughnessFactor": roughness}
     return {"name": name, "pbrMetallicRoughness": matte}
-
-
-def _octahedral(normals: Floats) -> NDArray[np.int8]:
-    """(N, 4) bytes: the two octahedral coordinates, what stands for 1, and padding."""
-    flat = normals / np.maximum(np.abs(normals).sum(axis=1, keepdims=True), 1e-12)
-    folded = (1 - np.abs(flat[:, [1, 0]])) * np.where(flat[:, :2] >= 0, 1.0, -1.0)
-    pair = np.where(flat[:, 2:] >= 0, flat[:, :2], folded)
-    rows = np.zeros((len(normals), _ALIGNMENT), np.int8)
-    rows[:, :2] = np.round(pair * NORMAL_STEPS)
-    rows[:, 2] = NORMAL_STEPS
-    return rows
-
-
-def _meshopt_vertices(rows: NDArray[Any]) -> bytes:
-    meshoptimizer.encode_vertex_version(0)  # what EXT_meshopt_compression knows
-    encoded: bytes = meshoptimizer.encode_vertex_buffer(np.ascontiguousarray(rows))
-    return encoded
-
-
-def _meshopt_triangles(indices: NDArray[np.uint16]) -> bytes:
-    meshoptimizer.encode_index_version(1)
-    encoded: bytes = meshoptimizer.encode_index_buffer(indices.astype(np.uint32), len(indices), int(indices.max()) + 1)
-    return encoded

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from gpu_worker.body.arrays import Floats
 from gpu_worker.body.canonical import CanonicalBody, Shape
 from gpu_worker.body.display import Display
-from gpu_worker.glb import POSITION_STEPS, encode_avatar, encode_body_npz, meshopt_is_available
+from gpu_worker.glb import POSITION_STEPS, encode_avatar, encode_body_npz
+from gpu_worker.gltf import meshopt_is_available
 
 ROOT = Path(__file__).parents[3]
 VALIDATOR = ROOT / "embed" / "node_modules" / "gltf-validator"
