@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+from uuid import UUID
 
 MAX_TEXT = 64
 MAX_SIZE_TEXT = 32
@@ -127,7 +128,7 @@ VOCABULARY: dict[str, EventType] = {
         _event("view_shown", "E", "load_ms bytes"),
         _event("view_failed", "E", "code"),
         _event("size_switched", "E", "recommended", required="from to"),
-        _event("added_to_cart", "EPK", "garment_id size followed quantity"),
+        _event("added_to_cart", "EPK", "garment_id product_id size followed quantity"),
         _event("checkout_linked", "P", required="order_id"),
         _event("purchase_completed", "SK", _PURCHASE, required="order_id line_id"),
         _event("purchase_cancelled", "SK", "quantity", required="order_id line_id"),
@@ -165,10 +166,12 @@ def clean_metadata(event: EventType, metadata: Mapping[str, object]) -> dict[str
     return kept
 
 
-def natural_key(event: EventType, metadata: Mapping[str, object]) -> str | None:
-    """For facts that reach us by several roads: all of them meet the same row."""
+def natural_key(event: EventType, metadata: Mapping[str, object], session_id: UUID | None = None) -> str | None:
+    """For facts that reach us by several roads, or again and again: all of them meet the same row."""
     order, line = metadata.get("order_id"), metadata.get("line_id")
     match event.name:
+        case "checkout_linked":
+            return f"{checkout_key(str(order))}{session_id or '-'}"
         case "purchase_completed":
             return f"purchase:{order}:{line}"
         case "purchase_cancelled":
@@ -176,6 +179,11 @@ def natural_key(event: EventType, metadata: Mapping[str, object]) -> str | None:
         case "purchase_returned" if "return_line_id" in metadata:
             return f"return:{order}:{line}:{metadata['return_line_id']}"
     return None
+
+
+def checkout_key(order_id: str) -> str:
+    """What the keys of all links to one order begin with; an id or a GID alike."""
+    return f"checkout:{order_id.rsplit('/', 1)[-1]}:"
 
 
 def _has_kind(value: object, kind: KeyKind) -> bool:

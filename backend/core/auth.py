@@ -15,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from backend.core.problems import Unauthorized
 
 API_KEY_PREFIX = "tryon_"
+PIXEL_PREFIX = "px_"
 BRAND_KEY = "brand_key"
 SHOPPER_TOKEN = "shopper_token"  # noqa: S105  the name of a scheme in the OpenAPI document
 
@@ -38,6 +39,12 @@ class ShopperContext(msgspec.Struct, frozen=True, tag=True):
     origin: str
 
 
+class PixelContext(msgspec.Struct, frozen=True, tag=True):
+    """A shop's web pixel, by its publishable token: may add a pixel's events and nothing else; no guard lets it in."""
+
+    brand_id: UUID
+
+
 Principal = BrandContext | ShopperContext
 """Whoever it is, `brand_id` is the tenant every query starts from."""
 
@@ -48,6 +55,10 @@ class BrandAuthenticator(Protocol):
 
 class ShopperAuthenticator(Protocol):
     async def authenticate(self, credential: str) -> ShopperContext: ...
+
+
+class PixelAuthenticator(Protocol):
+    async def authenticate(self, credential: str) -> PixelContext: ...
 
 
 Connection = ASGIConnection[Any, Any, Any, Any]

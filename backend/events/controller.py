@@ -14,7 +14,10 @@ from analytics.funnel import FunnelReport
 from backend.core.auth import (
     BRAND_SECURITY,
     EITHER_SECURITY,
+    PIXEL_PREFIX,
     BrandContext,
+    PixelAuthenticator,
+    PixelContext,
     Principal,
     authenticate,
     brand_only,
@@ -32,7 +35,7 @@ JSON = "application/json"
 
 
 async def provide_events(db_session: NamedDependency[AsyncSession], state: State) -> EventService:
-    return EventService(db_session, state.clock)
+    return EventService(db_session, state.clock, state.checkout_listeners)
 
 
 async def provide_reports(db_session: NamedDependency[AsyncSession]) -> ReportService:
@@ -102,12 +105,15 @@ class AnalyticsController(Controller):
         return await reports.funnel(brand.brand_id, unit, since, until)
 
 
-async def _caller(request: Request[Any, Any, Any], batch: EventBatch) -> Principal:
+async def _caller(request: Request[Any, Any, Any], batch: EventBatch) -> Principal | PixelContext:
     principal: Principal | None = request.scope.get("auth")
     if principal is not None:
         return principal
     if not batch.token:
         raise Unauthorized
+    if batch.token.startswith(PIXEL_PREFIX):
+        pixels: PixelAuthenticator = request.app.state.pixel_tokens
+        return await pixels.authenticate(batch.token)
     return await authenticate(request, batch.token)
 
 

@@ -56,7 +56,8 @@ def check_event(raw: object, source: Source, received_at: datetime, sent_at: dat
     if source not in kind.sources:
         raise EventRefused("type_not_allowed")
     occurred_at, clock = settle_time(_time(raw.get("occurred_at")), source, received_at, sent_at)
-    session = raw.get("session_id")
+    named = raw.get("session_id")
+    session_id = None if named is None else _uuid(named, "unknown_session")
     metadata = raw.get("metadata") or {}
     if not isinstance(metadata, Mapping) or len(msgspec.json.encode(metadata)) > MAX_METADATA_BYTES:
         raise EventRefused("bad_metadata")
@@ -65,11 +66,11 @@ def check_event(raw: object, source: Source, received_at: datetime, sent_at: dat
     except MetadataRefused as refusal:
         raise EventRefused(refusal.code) from refusal
     return Occurrence(
-        dedup_key=natural_key(kind, kept) or str(event_id),
+        dedup_key=natural_key(kind, kept, session_id) or str(event_id),
         event_type=kind.name,
         occurred_at=occurred_at,
         clock=clock,
-        session_id=None if session is None else _uuid(session, "unknown_session"),
+        session_id=session_id,
         metadata=kept,
     )
 

@@ -1,0 +1,47 @@
+"""A loop that does what is due, again and again, and is woken when something may be.
+
+It needs no recovery after a crash: everything it knows stands in rows.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+log = structlog.get_logger()
+
+AFTER_FAULT_S = 2.0
+
+Step = Callable[[], Awaitable[int]]
+"""Does everything that is due now, once; how much that was."""
+
+
+class Loop:
+    def __init__(self, name: str, steps: Sequence[Step], *, tick_s: float) -> None:
+        """`tick_s`: how late a time that is written in a row may be noticed."""
+        self.name = name
+        self.steps = steps
+        self.tick_s = tick_s
+        self._woken = asyncio.Event()
+
+    async def wake(self) -> None:
+        """Something was committed in this process that may be due now."""
+        self._woken.set()
+
+    async def step(self) -> int:
+        return sum([await run() for run in self.steps])
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation."""
+        while True:
+            self._woken.clear()
+            wait_s = self.tick_s
+            try:
+                await self.step()
+            except Exception:
+                log.exception("loop.failed", loop=self.name)
+                wait_s = AFTER_FAULT_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
