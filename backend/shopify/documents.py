@@ -22,6 +22,7 @@ INSTALLATION = Document(
     query Installation {
       shop {
         id name myshopifyDomain currencyCode ianaTimezone
+        primaryDomain { host }
         domains { host sslEnabled }
       }
       currentAppInstallation { id accessScopes { handle } }
@@ -120,8 +121,10 @@ PRODUCT = Document(
     + _PRODUCT_FIELDS,
 )
 
-BULK_PRODUCTS = """
-    {
+BULK_PRODUCTS = Document(
+    "bulk_products",
+    """
+    query BulkProducts {
       products {
         edges { node {
           id handle title status productType updatedAt
@@ -132,7 +135,8 @@ BULK_PRODUCTS = """
         } }
       }
     }
-"""
+    """,
+)
 """For `START_BULK`: connections without limits, their nodes with `id`, which the result's `__parentId` names."""
 
 START_BULK = Document(

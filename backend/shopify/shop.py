@@ -1,0 +1,62 @@
+"""Everything that speaks with Shopify, put together once; None in the app's state where no Shopify app is set up."""
+
+import asyncio
+from collections.abc import Mapping
+
+import httpx
+
+from backend.core.clock import Clock
+from backend.core.db import Database
+from backend.settings import Settings
+from backend.shopify.addresses import Addresses
+from backend.shopify.admin import Admin, AdminClient, Sleep
+from backend.shopify.app_data import AppData
+from backend.shopify.sealing import Sealer
+from backend.shopify.setup import Setup, Step
+from backend.shopify.spent import forget_expired
+from backend.shopify.token_endpoint import TokenEndpoint
+from backend.shopify.tokens import OfflineTokens
+from backend.shopify.visits import Visits
+
+MAX_CONNECTIONS = 50
+USER_AGENT = "TryOn/1.0"
+"""Shopify's billing host refuses callers without one."""
+
+
+class Shopify:
+    """`further_steps`: what other parts set up in a shop at its first visit."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: Settings,
+        http: httpx.AsyncClient,
+        *,
+        further_steps: Mapping[str, Step] | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.settings = settings
+        self.http = http
+        self.addresses = Addresses(settings.shopify_demo_url)
+        endpoint = TokenEndpoint(
+            http, self.addresses, clock, settings.shopify_client_id, settings.shopify_client_secret
+        )
+        self.tokens = OfflineTokens(database, clock, Sealer(settings.shopify_token_key), endpoint, sleep)
+        self.admin = Admin(self.tokens, AdminClient(http, self.addresses, sleep))
+        self.app_data = AppData(self.admin)
+        self.visits = Visits(database, clock, settings, endpoint, self.tokens)
+        self.setup = Setup(database, clock, settings, self.admin, further_steps)
+
+    async def tidy(self) -> int:
+        return await forget_expired(self.database, self.clock)
+
+    async def close(self) -> None:
+        await self.http.aclose()
+
+
+def new_http() -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    return httpx.AsyncClient(limits=limits, headers={"User-Agent": USER_AGENT}, follow_redirects=False)
