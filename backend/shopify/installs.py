@@ -63,6 +63,22 @@ class InstallService:
         )
         return install
 
+    async def with_domains_older_than(self, moment: datetime, limit: int) -> list[str]:
+        """Shops whose addresses are to be read again; a failure is tried again as late as a success."""
+        found = await self.session.scalars(
+            update(ShopifyInstall)  # tenant: housekeeping, whosoever's they are
+            .where(
+                ShopifyInstall.id.in_(
+                    select(ShopifyInstall.id)  # tenant: as above
+                    .where(ShopifyInstall.status == ACTIVE, ShopifyInstall.domains_read_at < moment)
+                    .limit(limit)
+                )
+            )
+            .values(domains_read_at=self.clock.now(), updated_at=self.clock.now())
+            .returning(ShopifyInstall.shop)
+        )
+        return list(found)
+
     async def ensure(self, shop: str) -> ShopifyInstall:
         """The shop has the app, as its signed token says: the install of before, else a new one that needs tokens.
 
