@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
+import httpx
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -37,6 +38,9 @@ from backend.jobs.queue import ComputeQueue, RunPodQueue
 from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
 from backend.settings import Settings
+from backend.shopify.admin_controller import AdminController
+from backend.shopify.proxy_controller import ProxyController
+from backend.shopify.shop import Shopify, new_http
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
@@ -59,6 +63,8 @@ FEATURES = (
     EventController,
     AnalyticsController,
     EmbedController,
+    ProxyController,
+    AdminController,
 )
 
 DEPENDENCIES = {
@@ -76,6 +82,7 @@ def create_app(
     clock: Clock | None = None,
     store: ObjectStore | None = None,
     queue: ComputeQueue | None = None,
+    shopify_http: httpx.AsyncClient | None = None,
     sees_jobs_through: bool = False,
 ) -> Litestar:
     """Ports left out are the real ones of this machine; tests hand in their own.
@@ -90,6 +97,7 @@ def create_app(
     )
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
+    shopify = Shopify(database, clock, settings, shopify_http or new_http()) if settings.shopify_client_id else None
     outcomes: OutcomesByKind = {
         "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
         "garment": GarmentOutcomes(clock),
@@ -99,7 +107,7 @@ def create_app(
     sweeper = Sweeper(
         Dispatcher(ledger, queue, store, settings.public_base_url),
         Reconciler(ledger, queue, store, clock),
-        _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock)),
+        _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock), shopify),
     )
     return Litestar(
         [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
@@ -107,7 +115,11 @@ def create_app(
         dependencies=DEPENDENCIES,
         middleware=[RequestLog()],
         before_send=[headers.add_security_headers],
-        lifespan=[_closing(database, store, queue), *([_sweeping(sweeper)] if sees_jobs_through else [])],
+        lifespan=[
+            _closing(database, store, queue),
+            *([_closing_shopify(shopify)] if shopify else []),
+            *([_sweeping(sweeper)] if sees_jobs_through else []),
+        ],
         logging_config=None,
         openapi_config=schema.openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -122,6 +134,7 @@ def create_app(
                 "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
                 "front_end": FrontEnd(settings.embed_dist_dir),
                 "eraser": eraser,
+                "shopify": shopify,
                 "sweeper": sweeper,
                 "wake": sweeper.wake,
                 "checkout_listeners": (),
@@ -132,9 +145,10 @@ def create_app(
     )
 
 
-def _tidying(eraser: Eraser, housekeeping: Housekeeping, watch: StoreWatch) -> Step:
+def _tidying(eraser: Eraser, housekeeping: Housekeeping, watch: StoreWatch, shopify: Shopify | None) -> Step:
     async def tidy() -> int:
-        return await eraser.run_due() + await housekeeping.run_if_due() + await watch.run_if_due()
+        done = await eraser.run_due() + await housekeeping.run_if_due() + await watch.run_if_due()
+        return done + (await shopify.tidy() if shopify else 0)
 
     return tidy
 
@@ -162,6 +176,17 @@ def _sweeping(sweeper: Sweeper) -> Lifespan:
         finally:
             loop.cancel()
             await asyncio.gather(loop, return_exceptions=True)
+
+    return lifespan
+
+
+def _closing_shopify(shopify: Shopify) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await shopify.close()
 
     return lifespan
 
