@@ -59,13 +59,16 @@ class Priority(IntEnum):
     SOON = 1
     """Seen a moment later: the body of an avatar whose size is already shown."""
     LATER = 2
-    """Seen by nobody yet: a dress's polish, a catalogue. It also has longer until its deadline."""
+    """Seen by nobody yet: a catalogue. It also has longer until its deadline."""
+    BETTER = 3
+    """Replaces what somebody already looks at: a dress's polish. It lets first pictures past, and little else."""
 
 
 PATIENCE = {
     Priority.WAITED_FOR: timedelta(0),
     Priority.SOON: timedelta(seconds=30),
     Priority.LATER: timedelta(minutes=5),
+    Priority.BETTER: timedelta(seconds=3),
 }
 """Work takes its turn as if it had been ordered this much later: whatever is ordered after that stands behind it."""
 

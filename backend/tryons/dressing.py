@@ -83,7 +83,7 @@ class Dressings:
         """The better picture of the sizes that are looked at; nothing waits for it."""
         sizes = [row.size for row in params.sizes if row.size in worn.wanted and row.size not in worn.unavailable]
         if sizes and not set(sizes) <= set(worn.polished):
-            await self._submit(worn, avatar, params, sizes, Priority.SOON)
+            await self._submit(worn, avatar, params, sizes, Priority.BETTER)
 
     def discard(self, avatar: Avatar, worn: WornGarment) -> None:
         """The picture goes, once pages that show it have had their time."""
