@@ -34,9 +34,11 @@ from backend.jobs.controller import HookController
 from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
 from backend.jobs.outcomes import OutcomesByKind
-from backend.jobs.queue import ComputeQueue, RunPodQueue
+from backend.jobs.providers import Providers, only, providers_of
+from backend.jobs.queue import ComputeQueue
 from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
+from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
 from backend.shopify.proxy_controller import ProxyController
@@ -92,8 +94,10 @@ def create_app(
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     store = store or choose_store(settings, clock)
-    queue = queue or RunPodQueue(
-        settings.runpod_endpoint_base_url, settings.runpod_endpoint_id, partial(endpoint_key, settings)
+    providers = (
+        only(queue, clock)
+        if queue
+        else providers_of(settings.compute_providers, clock, partial(_provider_key, settings))
     )
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
@@ -105,9 +109,12 @@ def create_app(
     }
     ledger = Ledger(database, clock, outcomes)
     sweeper = Sweeper(
-        Dispatcher(ledger, queue, store, settings.public_base_url),
-        Reconciler(ledger, queue, store, clock),
-        _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock), shopify),
+        Dispatcher(ledger, providers, store, settings.public_base_url),
+        Reconciler(ledger, providers, store, clock),
+        {
+            "tidy": _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock), shopify),
+            "watch": providers.check_health,
+        },
     )
     return Litestar(
         [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
@@ -116,7 +123,7 @@ def create_app(
         middleware=[RequestLog()],
         before_send=[headers.add_security_headers],
         lifespan=[
-            _closing(database, store, queue),
+            _closing(database, store, providers),
             *([_closing_shopify(shopify)] if shopify else []),
             *([_sweeping(sweeper)] if sees_jobs_through else []),
         ],
@@ -136,6 +143,7 @@ def create_app(
                 "eraser": eraser,
                 "shopify": shopify,
                 "sweeper": sweeper,
+                "providers": providers,
                 "wake": sweeper.wake,
                 "checkout_listeners": (),
                 "avatar_listeners": (open_sessions.avatar_changed,),
@@ -154,9 +162,16 @@ def _tidying(eraser: Eraser, housekeeping: Housekeeping, watch: StoreWatch, shop
 
 
 def endpoint_key(settings: Settings) -> str:
-    """Of the settings, else the local endpoint's own; empty until that has started for the first time."""
-    if settings.runpod_api_key:
-        return settings.runpod_api_key
+    """Of the settings, else the local endpoint's own."""
+    return settings.runpod_api_key or _local_key(settings)
+
+
+def _provider_key(settings: Settings, provider: ProviderSettings) -> str:
+    return provider.api_key or _local_key(settings)
+
+
+def _local_key(settings: Settings) -> str:
+    """Empty until the local endpoint has started for the first time."""
     try:
         keys: dict[str, str] = json.loads(settings.local_endpoint_keys_file.read_text())
     except FileNotFoundError:
@@ -174,8 +189,7 @@ def _sweeping(sweeper: Sweeper) -> Lifespan:
         try:
             yield
         finally:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            await sweeper.stop(loop)
 
     return lifespan
 
@@ -191,14 +205,14 @@ def _closing_shopify(shopify: Shopify) -> Lifespan:
     return lifespan
 
 
-def _closing(database: Database, store: ObjectStore, queue: ComputeQueue) -> Lifespan:
+def _closing(database: Database, store: ObjectStore, providers: Providers) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         try:
             await store.check()
             yield
         finally:
-            await queue.close()
+            await providers.close()
             await store.close()
             await database.close()
 

@@ -11,6 +11,8 @@ from warnings import warn
 
 import msgspec
 
+from backend.provider_settings import ProviderSettings, read_providers, single_provider
+
 MIN_KEY_BYTES = 32
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -54,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runpod_endpoint_id: str
     runpod_api_key: str
     """Empty: the local endpoint's own client key in the data folder is used."""
+    compute_providers: tuple[ProviderSettings, ...]
+    """Where jobs are sent, the preferred first; the three above are one row, and unused where more are given."""
+    runpod_management_key: str
+    """Changes the limits of workers; empty: nobody does."""
     shopify_client_id: str
     """Of the Shopify app; empty: the Shopify routes are off and say so."""
     shopify_client_secret: str
@@ -97,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         is_production = environment == "production"
         data_dir = Path(env.get("DATA_DIR") or ".data").absolute()
         generated = {} if is_production else _embedded_secrets(data_dir, env)
+        providers, provider_faults = _providers(env)
         settings = cls(
             environment="production" if is_production else "development",
             data_dir=data_dir,
@@ -107,9 +114,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             storage_signing_key=env.get("STORAGE_SIGNING_KEY") or generated.get("STORAGE_SIGNING_KEY", ""),
             supabase_url=(env.get("SUPABASE_URL") or "").rstrip("/"),
             supabase_secret_key=env.get("SUPABASE_SECRET_KEY") or "",
-            runpod_endpoint_base_url=(env.get("RUNPOD_ENDPOINT_BASE_URL") or "http://127.0.0.1:8100/v2").rstrip("/"),
-            runpod_endpoint_id=env.get("RUNPOD_ENDPOINT_ID") or "local",
+            runpod_endpoint_base_url=_endpoint_base_url(env),
+            runpod_endpoint_id=_endpoint_id(env),
             runpod_api_key=env.get("RUNPOD_API_KEY") or "",
+            compute_providers=providers,
+            runpod_management_key=env.get("RUNPOD_MANAGEMENT_KEY") or "",
             shopify_client_id=env.get("SHOPIFY_CLIENT_ID") or "",
             shopify_client_secret=env.get("SHOPIFY_CLIENT_SECRET") or "",
             shopify_client_secret_previous=env.get("SHOPIFY_CLIENT_SECRET_PREVIOUS") or "",
@@ -118,7 +127,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             shopify_demo_storefront=(env.get("SHOPIFY_DEMO_STOREFRONT") or "").rstrip("/"),
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
         )
-        faults = _faults(settings, env)
+        faults = provider_faults + _faults(settings, env)
         if faults:
             raise SettingsError(" ".join(faults))
         return settings
@@ -141,7 +150,8 @@ def _faults(settings: Settings, env: Mapping[str, str]) -> list[str]:
         faults.append("SUPABASE_URL must be https://host and nothing more (http:// on this machine only).")
     faults += _shopify_faults(settings)
     if settings.environment == "production":
-        needed = ("DATABASE_URL", "PUBLIC_BASE_URL", "RUNPOD_API_KEY")
+        keys = () if env.get("COMPUTE_PROVIDERS") else ("RUNPOD_API_KEY",)
+        needed = ("DATABASE_URL", "PUBLIC_BASE_URL", *keys)
         faults += [f"{name} is not set." for name in needed if not env.get(name)]
     return faults
 
@@ -163,6 +173,21 @@ def _shopify_faults(settings: Settings) -> list[str]:
         elif value and LOOPBACK_ORIGIN.fullmatch(value) is None:
             faults.append(f"{name} must be http://127.0.0.1:port, on this machine.")
     return faults
+
+
+def _endpoint_base_url(env: Mapping[str, str]) -> str:
+    return (env.get("RUNPOD_ENDPOINT_BASE_URL") or "http://127.0.0.1:8100/v2").rstrip("/")
+
+
+def _endpoint_id(env: Mapping[str, str]) -> str:
+    return env.get("RUNPOD_ENDPOINT_ID") or "local"
+
+
+def _providers(env: Mapping[str, str]) -> tuple[tuple[ProviderSettings, ...], list[str]]:
+    rows = env.get("COMPUTE_PROVIDERS")
+    if rows:
+        return read_providers(rows, env)
+    return (single_provider(_endpoint_base_url(env), _endpoint_id(env), env.get("RUNPOD_API_KEY") or ""),), []
 
 
 def _embedded_secrets(data_dir: Path, env: Mapping[str, str]) -> dict[str, str]:

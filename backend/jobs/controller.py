@@ -2,7 +2,6 @@
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Controller, Request, Response, post
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
@@ -11,8 +10,8 @@ from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.problems import NotFound
-from backend.jobs.ledger import take_hint
-from backend.jobs.queue import is_id
+from backend.jobs.answers import read_id
+from backend.jobs.hints import take_hint
 
 MAX_HINT_BYTES = 64_000
 
@@ -39,16 +38,7 @@ class HookController(Controller):
         token: FromPath[str],
     ) -> Response[None]:
         """Whatever the body, at most one look follows."""
-        rp_id = _claimed_id(await request.body())
+        rp_id = read_id(await request.body())
         if not await take_hint(db_session, state.clock, attempt_id, token, rp_id):
             raise HookNotFound("There is nothing at this address.")
         return Response(None, status_code=200, background=BackgroundTask(state.wake))
-
-
-def _claimed_id(body: bytes) -> str | None:
-    try:
-        told = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return None
-    rp_id = told.get("id") if isinstance(told, dict) else None
-    return rp_id if isinstance(rp_id, str) and is_id(rp_id) else None

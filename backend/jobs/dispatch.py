@@ -10,10 +10,14 @@ import structlog
 
 from backend.core.storage import ObjectNotFound, ObjectStore, StorageError
 from backend.jobs import states
-from backend.jobs.ledger import Claimed, Ledger, Looked, work_of
+from backend.jobs.breaker import Ticket
+from backend.jobs.ledger import Ledger
 from backend.jobs.models import Job
-from backend.jobs.queue import Ambiguous, ComputeQueue, NotAccepted, Rejected, Submission
+from backend.jobs.providers import Provider, Providers
+from backend.jobs.queue import Ambiguous, NotAccepted, Rejected, Submission
+from backend.jobs.rows import Claimed, Looked, work_of
 from backend.jobs.work import JSON, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput, Priority
+from backend.provider_settings import KINDS
 from gpu_worker.contract import CONTRACT_VERSION, InputFile, JobInput, Kind, OutputFile
 
 log = structlog.get_logger()
@@ -22,52 +26,86 @@ T = TypeVar("T")
 
 BATCH = 64
 AT_ONCE = 8
-LOCAL_OPEN_ATTEMPTS = 4
-"""Handed to a local endpoint at a time; the rest wait in their rows, photos first. Its workers do not grow with the
-queue, and every open attempt is looked at several times a second, at the cost of requests."""
 QUIET = timedelta(seconds=0.7)
 LONGEST_WAIT = timedelta(seconds=10)
+LOOKED_AT = (Priority.WAITED_FOR, Priority.BETTER)
 READ_LIFE = timedelta(minutes=30)
 WRITE_LIFE = timedelta(minutes=30)
 
 
 class Dispatcher:
-    def __init__(self, ledger: Ledger, queue: ComputeQueue, store: ObjectStore, public_base_url: str) -> None:
+    def __init__(self, ledger: Ledger, providers: Providers, store: ObjectStore, public_base_url: str) -> None:
         self.ledger = ledger
-        self.queue = queue
+        self.providers = providers
         self.store = store
         self.public_base_url = public_base_url
 
     async def run_due(self) -> int:
-        """How many jobs were due. Each dispatcher starts elsewhere, so that two do not collide on every row."""
-        jobs = await self.ledger.due_jobs(BATCH)
-        if jobs and self.queue.is_local:
-            jobs = await self._those_for_one_host(jobs)
-        start = random.randrange(len(jobs)) if jobs else 0  # noqa: S311  no secret
-        await in_parallel(AT_ONCE, [*jobs[start:], *jobs[:start]], self.dispatch)
-        return len(jobs)
+        """How many jobs were sent. What nobody takes now is not even read: it stays due in its row.
 
-    async def _those_for_one_host(self, jobs: list[Job]) -> list[Job]:
-        """What nobody waits for waits itself until no order has come for a moment: it would take the processor from
-        the next shopper's first size.
+        A batch of work that has no room is looked past, so that it does not stand before work of another kind.
         """
-        now = self.ledger.clock.now()
-        room = LOCAL_OPEN_ATTEMPTS - await self.ledger.count_open_attempts()
-        newest = await self.ledger.newest_order_at()
-        is_busy = newest is not None and now - newest < QUIET
-        wanted = [
-            job
-            for job in jobs
-            if job.priority == Priority.WAITED_FOR or not is_busy or now - job.created_at > LONGEST_WAIT
-        ]
-        return wanted[: max(0, room)]
+        kinds = {kind for kind in KINDS if self.providers.choose(kind) is not None}
+        while kinds:
+            jobs = await self.ledger.claims.due_jobs(BATCH, kinds)
+            chosen = await self._choose(jobs) if jobs else []
+            if chosen or len(jobs) < BATCH:
+                await self._dispatch_all(chosen)
+                return len(chosen)
+            kinds -= {job.kind for job in jobs}
+        return 0
 
-    async def dispatch(self, job: Job) -> None:
-        claimed = await self.ledger.claim(job, self.queue.provider, self.queue.endpoint_id)
-        if claimed is not None:
-            await self._send(claimed)
+    async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> None:
+        """Each dispatcher starts elsewhere, so that two do not collide on every row."""
+        start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
+        await in_parallel(AT_ONCE, [*chosen[start:], *chosen[:start]], self._dispatch)
 
-    async def _send(self, claimed: Claimed) -> None:
+    async def _choose(self, jobs: list[Job]) -> list[tuple[Job, Provider]]:
+        """Who is given which, in the order of turns, as far as there is room."""
+        room = await self._room()
+        is_busy = await self._is_busy()
+        chosen = []
+        for job in jobs:
+            full = [provider for provider, left in room.items() if left <= 0]
+            provider = self.providers.choose(job.kind, but=full, avoid=job.moved_from)
+            if provider is None or (provider.queue.is_local and is_busy and self._may_wait(job)):
+                continue
+            if provider in room:
+                room[provider] -= 1
+            chosen.append((job, provider))
+        return chosen
+
+    async def _room(self) -> dict[Provider, int]:
+        """How many more attempts those take that take only so many."""
+        limited = [provider for provider in self.providers.all if provider.settings.max_open]
+        opened = await self.ledger.claims.count_open_attempts() if limited else {}
+        return {provider: provider.settings.max_open - opened.get(provider.key, 0) for provider in limited}
+
+    async def _is_busy(self) -> bool:
+        """Orders have come a moment ago, and this host has requests to answer."""
+        if not any(provider.queue.is_local for provider in self.providers.all):
+            return False
+        newest = await self.ledger.claims.newest_order_at()
+        return newest is not None and self.ledger.clock.now() - newest < QUIET
+
+    def _may_wait(self, job: Job) -> bool:
+        """On this host, what nobody waits for would take the processor from the next shopper's first size."""
+        age = self.ledger.clock.now() - job.created_at
+        return job.priority not in LOOKED_AT and age <= LONGEST_WAIT
+
+    async def _dispatch(self, choice: tuple[Job, Provider]) -> None:
+        job, provider = choice
+        ticket = provider.enter()
+        if ticket is None:  # a probe is under way, or it has failed since it was chosen
+            return
+        try:
+            claimed = await self.ledger.claims.claim(job, *provider.key)
+            if claimed is not None:
+                await self._send(claimed, provider, ticket)
+        finally:
+            provider.leave(ticket)
+
+    async def _send(self, claimed: Claimed, provider: Provider, ticket: Ticket) -> None:
         job, attempt = claimed.job, claimed.attempt
         looked = Looked(job, attempt)
         try:
@@ -80,26 +118,26 @@ class Dispatcher:
             await self.ledger.close(looked, states.NOT_ACCEPTED, "storage", is_retryable=True)
             return
         try:
-            rp_id = await self.queue.run(submission)
+            rp_id = await provider.run(ticket, submission)
         except NotAccepted as refusal:
-            log.warning("job.not_accepted", job_id=str(job.id), reason=refusal.reason)
-            await self.ledger.close(
-                looked,
-                states.NOT_ACCEPTED,
-                "not_accepted",
-                is_retryable=True,
-                retry_after_s=refusal.retry_after_s,
-            )
+            await self._not_accepted(looked, provider, refusal)
         except Rejected as refusal:
-            log.error("job.rejected", job_id=str(job.id), reason=str(refusal))  # noqa: TRY400  the reason is all there is
+            log.error("job.rejected", job_id=str(job.id), provider=provider.name, reason=refusal.reason)  # noqa: TRY400  the reason is all there is
             await self.ledger.close(looked, states.REJECTED, "rejected", is_retryable=False)
         except Ambiguous as doubt:
-            log.warning("job.unknown", job_id=str(job.id), reason=str(doubt))
-            await self.ledger.unknown(attempt, str(doubt))
+            log.warning("job.unknown", job_id=str(job.id), provider=provider.name, reason=doubt.reason)
+            await self.ledger.unknown(attempt, doubt.reason)
         else:
-            poll_after = states.poll_delay(timedelta(0), is_local=self.queue.is_local)
+            poll_after = states.poll_delay(timedelta(0), is_local=provider.queue.is_local)
             if not await self.ledger.submitted(attempt, rp_id, poll_after):
-                await self.queue.cancel(rp_id)  # the shopper has deleted the avatar in this moment
+                await provider.queue.cancel(rp_id)  # the shopper has deleted the avatar in this moment
+
+    async def _not_accepted(self, looked: Looked, provider: Provider, refusal: NotAccepted) -> None:
+        """To the next provider after a moment; with none left, not before the first of them opens again."""
+        job = looked.job
+        log.warning("job.not_accepted", job_id=str(job.id), provider=provider.name, reason=refusal.reason)
+        wait_s = self.providers.opens_in(job.kind).total_seconds()
+        await self.ledger.close(looked, states.NOT_ACCEPTED, "not_accepted", is_retryable=True, retry_after_s=wait_s)
 
     async def _submission(self, claimed: Claimed) -> Submission:
         """Addresses are signed now, so that waiting in the row costs none of their life."""

@@ -7,11 +7,14 @@ import structlog
 from backend.core.clock import Clock
 from backend.core.storage import ObjectStore, StorageError
 from backend.jobs import states
+from backend.jobs.answers import JobStatus
 from backend.jobs.dispatch import in_parallel
-from backend.jobs.ledger import Ledger, Looked
+from backend.jobs.ledger import Ledger
 from backend.jobs.manifests import find_done
 from backend.jobs.models import Job, JobAttempt
-from backend.jobs.queue import ComputeQueue, Gone, JobStatus, Unreachable
+from backend.jobs.providers import Provider, Providers, name_of
+from backend.jobs.queue import Gone, Unreachable
+from backend.jobs.rows import Looked
 from gpu_worker.contract import PERMANENT_ERRORS
 
 log = structlog.get_logger()
@@ -24,24 +27,24 @@ FAULT_WITHOUT_RESULT = "exhausted"
 
 
 class Reconciler:
-    def __init__(self, ledger: Ledger, queue: ComputeQueue, store: ObjectStore, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, providers: Providers, store: ObjectStore, clock: Clock) -> None:
         self.ledger = ledger
-        self.queue = queue
+        self.providers = providers
         self.store = store
         self.clock = clock
 
     async def run_due(self) -> int:
-        attempts = await self.ledger.due_attempts(BATCH)
+        attempts = await self.ledger.claims.due_attempts(BATCH)
         await in_parallel(AT_ONCE, attempts, self.look)
         return len(attempts)
 
     async def run_overdue(self) -> int:
-        jobs = await self.ledger.overdue_jobs(BATCH)
+        jobs = await self.ledger.claims.overdue_jobs(BATCH)
         await in_parallel(AT_ONCE, jobs, self._end_overdue)
         return len(jobs)
 
     async def look(self, attempt: JobAttempt) -> None:
-        looked = await self.ledger.lease(attempt)
+        looked = await self.ledger.claims.lease(attempt)
         if looked is None:
             return
         try:
@@ -64,29 +67,60 @@ class Reconciler:
             await self._without_id(looked)
 
     async def _ask(self, looked: Looked, rp_id: str) -> None:
+        provider = self.providers.of(looked.attempt)
         try:
-            status = await self.queue.status(rp_id)
+            status = await self._status(provider, rp_id)
         except Gone:
             if not await self._succeeded(looked, None):
                 await self._close(looked, states.GONE, FAULT_WITHOUT_RESULT, is_retryable=True)
             return
         except Unreachable as fault:
-            log.warning("job.status_unreachable", job_id=str(looked.job.id), reason=str(fault))
-            status = JobStatus("open")
+            await self._unreachable(looked, provider, fault)
+            return
         if status.state == "open":
-            await self._still_open(looked, status)
+            await self._still_open(looked, provider, status)
         elif not await self._succeeded(looked, status):
             await self._ended(looked, status)
 
-    async def _still_open(self, looked: Looked, status: JobStatus) -> None:
+    async def _status(self, provider: Provider | None, rp_id: str) -> JobStatus:
+        """Raises `Gone` or `Unreachable`; the latter too where asking is of no use now."""
+        if provider is None:
+            raise Unreachable("a provider that the settings do not know")
+        ticket = provider.enter()
+        if ticket is None:
+            raise Unreachable("not asked")
+        return await provider.ask(ticket, rp_id)
+
+    async def _unreachable(self, looked: Looked, provider: Provider | None, fault: Unreachable) -> None:
+        """The result may be there all the same: a manifest counts more than the queue's word."""
+        if await self._succeeded(looked, None):
+            return
+        log.warning("job.status_unreachable", job_id=str(looked.job.id), reason=fault.reason)
+        age = self.clock.now() - looked.attempt.submitted_at
+        if provider is None and age > states.QUEUE_TTL:  # by then the queue itself would have dropped it
+            await self._close(looked, states.GONE, FAULT_WITHOUT_RESULT, is_retryable=True)
+            return
+        await self.ledger.still_open(looked, states.poll_delay(age, is_local=_is_local(provider)))
+
+    async def _still_open(self, looked: Looked, provider: Provider | None, status: JobStatus) -> None:
         """Beyond the execution limit the result of a finished run may have been lost on its way to the queue."""
         age = self.clock.now() - looked.attempt.submitted_at
         if age > states.EXECUTION_TIMEOUT and await self._succeeded(looked, status):
             return
-        await self.ledger.still_open(looked, self._poll_delay(age, status), status.stage)
+        if status.is_queued and age > states.QUEUE_ALARM and provider and await self._moved(looked, provider):
+            return
+        poll_after = states.poll_delay(age, is_local=_is_local(provider), is_queued=status.is_queued)
+        await self.ledger.still_open(looked, poll_after, status.stage)
 
-    def _poll_delay(self, age: timedelta, status: JobStatus) -> timedelta:
-        return states.poll_delay(age, is_local=self.queue.is_local, is_queued=status.is_queued)
+    async def _moved(self, looked: Looked, provider: Provider) -> bool:
+        """A queue that does not move: only for a worker that waits elsewhere is a place in it given up."""
+        log.warning("job.queue_slow", job_id=str(looked.job.id), provider=provider.name)
+        other = self.providers.elsewhere(looked.job.kind, provider)
+        if other is None or not await self.ledger.move(looked, name_of(provider.key)):
+            return False
+        other.take_idle_worker()
+        await self._tell_cancelled(looked.attempt)
+        return True
 
     async def _ended(self, looked: Looked, status: JobStatus) -> None:
         if status.state == "failed":
@@ -107,7 +141,7 @@ class Reconciler:
     async def _adopt(self, looked: Looked, rp_id: str) -> bool:
         """A hook claimed this id: the endpoint must know it before we believe it."""
         try:
-            await self.queue.status(rp_id)
+            await self._status(self.providers.of(looked.attempt), rp_id)
         except (Gone, Unreachable):
             return False
         await self.ledger.submitted(looked.attempt, rp_id, timedelta(0))
@@ -117,9 +151,15 @@ class Reconciler:
         """The job is over by another attempt, by its deadline or by the shopper's wish."""
         if await self._succeeded(looked, None):
             return
-        if looked.attempt.rp_id is not None:
-            await self.queue.cancel(looked.attempt.rp_id)
+        await self._tell_cancelled(looked.attempt)
         await self.ledger.cancelled(looked.attempt)
+
+    async def _tell_cancelled(self, attempt: JobAttempt) -> None:
+        """Tried once: whatever it does in spite of it takes no effect."""
+        provider = self.providers.of(attempt)
+        rp_id = attempt.rp_id or attempt.hinted_rp_id
+        if provider is not None and rp_id is not None:
+            await provider.queue.cancel(rp_id)
 
     async def _close(
         self, looked: Looked, state: str, code: str, *, is_retryable: bool, status: JobStatus | None = None
@@ -135,7 +175,7 @@ class Reconciler:
             await self.ledger.end_overdue(job)
 
     async def _last_look(self, job: Job, *, but: JobAttempt | None) -> bool:
-        for attempt in await self.ledger.attempts(job):
+        for attempt in await self.ledger.claims.attempts(job):
             if (but is None or attempt.id != but.id) and await self._succeeded(Looked(job, attempt), None):
                 return True
         return False
@@ -152,8 +192,11 @@ class Reconciler:
         return True
 
     async def _cancel_others(self, looked: Looked) -> None:
-        for attempt in await self.ledger.attempts(looked.job):
+        for attempt in await self.ledger.claims.attempts(looked.job):
             if attempt.id != looked.attempt.id and attempt.state in states.OPEN_ATTEMPTS:
-                if attempt.rp_id is not None:
-                    await self.queue.cancel(attempt.rp_id)
+                await self._tell_cancelled(attempt)
                 await self.ledger.cancelled(attempt)
+
+
+def _is_local(provider: Provider | None) -> bool:
+    return provider is not None and provider.queue.is_local

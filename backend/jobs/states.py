@@ -37,6 +37,8 @@ UNHURRIED_DEADLINE = timedelta(hours=6)
 EXECUTION_TIMEOUT = timedelta(seconds=120)
 QUEUE_TTL = timedelta(seconds=900)
 """The platform deletes a job that is older, running or not."""
+QUEUE_ALARM = timedelta(seconds=60)
+"""In the queue, not yet taken by a worker."""
 UNKNOWN_GRACE = timedelta(seconds=20)
 """For an attempt without an id: time for a webhook to bring it."""
 LEASE = timedelta(seconds=30)
@@ -44,14 +46,16 @@ LEASE = timedelta(seconds=30)
 HOOK_LIFE = QUEUE_TTL + timedelta(hours=1)
 
 FIRST_BACKOFF_S, MIN_BACKOFF_S, MAX_BACKOFF_S = 0.5, 0.1, 60.0
-MISCONFIGURED_BACKOFF_S = 30.0
-"""A wrong key or address is not mended in a second, and asking faster helps nobody."""
+LONGEST_SPREAD_S = 5.0
+"""Jobs that were told the same time come back over so long."""
 
 
 def backoff(tries: int, at_least_s: float = 0.0) -> timedelta:
     """Full jitter, so that jobs which failed together do not come back together."""
     ceiling_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(tries, 10))
-    return timedelta(seconds=max(MIN_BACKOFF_S, at_least_s, random.uniform(0, ceiling_s)))  # noqa: S311  no secret
+    if at_least_s > 0:
+        return timedelta(seconds=at_least_s + random.uniform(0, min(ceiling_s, LONGEST_SPREAD_S)))  # noqa: S311
+    return timedelta(seconds=max(MIN_BACKOFF_S, random.uniform(0, ceiling_s)))  # noqa: S311  no secret
 
 
 def poll_delay(age: timedelta, *, is_local: bool, is_queued: bool = False) -> timedelta:

@@ -1,11 +1,12 @@
-"""One loop that sees work through: send, look, give up what is overdue, delete what is to be deleted.
+"""The loops that see work through: send, look, give up what is overdue, delete what is to be deleted.
 
 It needs no recovery after a crash: everything it knows stands in rows.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
 import structlog
 
@@ -18,40 +19,63 @@ TICK_S = 0.2
 """How late a time that is written in a row may be noticed; a commit in this process wakes the loop at once."""
 AFTER_FAULT_S = 2.0
 
+STOP_GRACE_S = 5.0
+"""For what is on its way when the service stops: a `/run` that is cut off costs a wait until its fate is known."""
+
 Step = Callable[[], Awaitable[int]]
 
 
 class Sweeper:
-    def __init__(self, dispatcher: Dispatcher, reconciler: Reconciler, erase_due: Step) -> None:
+    def __init__(self, dispatcher: Dispatcher, reconciler: Reconciler, others: Mapping[str, Step]) -> None:
+        """`others` is what else is to be done now and then, by name."""
         self.dispatcher = dispatcher
         self.reconciler = reconciler
-        self._erase_due = erase_due
-        self._woken = asyncio.Event()
+        self._steps: dict[str, Step] = {
+            "look": reconciler.run_due,
+            "give_up": reconciler.run_overdue,
+            "send": dispatcher.run_due,
+            **others,
+        }
+        self._woken = {name: asyncio.Event() for name in self._steps}
+        self._is_stopping = False
+        self.passed_at: dict[str, datetime] = {}
+        """When each step last came to its end without a fault."""
 
     async def wake(self) -> None:
         """Something was committed that may be due now."""
-        self._woken.set()
+        for woken in self._woken.values():
+            woken.set()
 
     async def step(self) -> int:
         """Everything that is due now, once; how much that was."""
-        steps: tuple[Step, ...] = (
-            self.reconciler.run_due,
-            self.reconciler.run_overdue,
-            self.dispatcher.run_due,
-            self._erase_due,
-        )
-        return sum([await run() for run in steps])
+        return sum([await self._run(name) for name in self._steps])
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
-        while True:
-            self._woken.clear()
+        """Until `stop`. Each step goes at its own pace: a provider that hangs holds up no work for another."""
+        await asyncio.gather(*(self._repeat(name) for name in self._steps))
+
+    async def stop(self, running: "asyncio.Task[None]") -> None:
+        """Begin nothing new, and let what is on its way come to its end, for a moment."""
+        self._is_stopping = True
+        await self.wake()
+        await asyncio.wait({running}, timeout=STOP_GRACE_S)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def _run(self, name: str) -> int:
+        done = await self._steps[name]()
+        self.passed_at[name] = self.dispatcher.ledger.clock.now()
+        return done
+
+    async def _repeat(self, name: str) -> None:
+        while not self._is_stopping:
+            self._woken[name].clear()
             wait_s = TICK_S
             try:
-                await self.step()
+                await self._run(name)
             except Exception:
-                log.exception("sweeper.failed")
+                log.exception("sweeper.failed", step=name)
                 wait_s = AFTER_FAULT_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._woken.wait()
+                    await self._woken[name].wait()

@@ -10,19 +10,8 @@ import httpx
 import pytest
 
 from backend.jobs import states
-from backend.jobs.queue import (
-    Ambiguous,
-    Gone,
-    JobStatus,
-    NotAccepted,
-    Rejected,
-    RunPodQueue,
-    Submission,
-    Unreachable,
-    read_error,
-    read_status,
-    retry_after_s,
-)
+from backend.jobs.answers import JobStatus, read_error, read_status, retry_after_s
+from backend.jobs.queue import Ambiguous, Gone, NotAccepted, Rejected, RunPodQueue, Submission, Unreachable
 from gpu_worker.contract import JobInput
 from tests.scripted_endpoint import BASE_URL, ScriptedEndpoint
 
@@ -96,11 +85,14 @@ class TestRun:
             await client.run(SUBMISSION)
         assert refusal.value.retry_after_s == 7
 
-    async def test_wrong_key_is_not_asked_for_at_once(self, client: RunPodQueue, endpoint: ScriptedEndpoint) -> None:
-        endpoint.run_faults.append(answering(401))
+    @pytest.mark.parametrize(("status", "expected"), [(302, True), (401, True), (405, True), (429, False)])
+    async def test_wrong_key_or_address_is_told_from_what_passes(
+        self, status: int, expected: bool, client: RunPodQueue, endpoint: ScriptedEndpoint
+    ) -> None:
+        endpoint.run_faults.append(answering(status))
         with pytest.raises(NotAccepted) as refusal:
             await client.run(SUBMISSION)
-        assert refusal.value.retry_after_s == states.MISCONFIGURED_BACKOFF_S
+        assert refusal.value.is_misconfiguration == expected
 
 
 class TestStatus:
@@ -184,7 +176,9 @@ class TestWaiting:
             waits = [states.backoff(tries).total_seconds() for _ in range(300)]
             assert 0.1 <= min(waits) <= max(waits) <= limit_s
             assert max(waits) > limit_s * 0.8
-        assert states.backoff(1, at_least_s=9).total_seconds() == 9
+        told = [states.backoff(20, at_least_s=9).total_seconds() for _ in range(300)]
+        assert 9 <= min(told) <= max(told) <= 14
+        assert max(told) - min(told) > 4, "those that were told the same time do not come together"
 
     def test_the_older_the_rarer(self) -> None:
         young, old = (states.poll_delay(timedelta(seconds=age), is_local=False) for age in (1, 600))

@@ -4,8 +4,8 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from backend.jobs.dispatch import LOCAL_OPEN_ATTEMPTS
 from backend.jobs.queue import ComputeQueue, RunPodQueue
+from backend.provider_settings import LOCAL_OPEN_ATTEMPTS
 from tests.backend.conftest import Step
 from tests.factories import Given
 from tests.fakes import HandClock
