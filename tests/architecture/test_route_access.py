@@ -27,12 +27,17 @@ PUBLIC = {
     "get_embed_page": "a page without data; its key selects who may frame it",
     "get_embed_asset": "the front end's files",
     "exchange_embed_code": "the code or token in the body is the credential",
+    "open_shopify_frame": "the query's signature is the credential",
+    "answer_shopify_ping": "the query's signature is the credential; says only that the path leads here",
 }
 """Operations without a guard, each with the reason why that is right."""
 
 HIDDEN = {
     "/objects/{bucket:str}/{key:path}": "the token in the address is the credential; tests of its own",
     "/hooks/jobs/{attempt_id:uuid}/{token:str}": "the token in the address is the credential; a hint, never believed",
+    "/admin": "the token in the address is the credential; without one an empty page",
+    "/admin/api/status": "a session token of the shop's staff is the credential",
+    "/admin/assets/{name:str}": "scripts and style sheets of the admin page",
     "/schema": "the public contract itself",
     "/schema/openapi.json": "the public contract itself",
     "/schema/{path:str}": "answers 404",
