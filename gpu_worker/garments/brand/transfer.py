@@ -1,0 +1,116 @@
+"""From the body a garment was made on to any other, at its true size.
+
+Cloth first follows the skin it lies on. Then every tube is placed anew: lengths along it are kept, and across it the
+cloth keeps its shape and folds while its girth stays the garment's own, whatever the body's.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from gpu_worker.body.arrays import Floats
+from gpu_worker.garments.brand.bind import Bound, BoundTube
+from gpu_worker.garments.brand.tubes import Frame
+from gpu_worker.garments.collide import Sheet, Skin, push_out
+from gpu_worker.garments.support import at, centre, girth, radius
+
+SMOOTHED = 6
+HANG_SLOPE = 0.08
+LEAST_SCALE, MOST_SCALE = 0.85, 1.2
+TRUED = 2
+FOLDED = 1.004
+LAYER_M = 0.002
+LAYER_ROUNDS = 3
+
+
+def transferred(
+    bound: Bound,
+    vertices: Floats,
+    frames: Mapping[str, Frame],
+    skin: Skin,
+    sheet: Sheet,
+) -> Floats:
+    """(P, 3) the garment on another body, off its skin.
+
+    vertices : (V, 3) of that body; frames : its tubes; sheet : of the proxy
+    """
+    neighbours = sheet.neighbours
+    follow = np.asarray(bound.skin_weights @ vertices) - bound.base
+    for _ in range(SMOOTHED):
+        follow = 0.5 * follow + 0.5 * np.asarray(neighbours @ follow)
+    points = bound.points + follow
+    mixing = np.zeros(len(points))
+    for name, tube in bound.tubes.items():
+        points[tube.index] = _placed(tube, frames[name], points)
+        mixing[tube.index] = np.maximum(mixing[tube.index], tube.weight * (1 - tube.weight))
+    moved = points - bound.points
+    is_mixed = np.asarray(neighbours @ (mixing > 0.01).astype(np.float64)) > 0
+    for _ in range(SMOOTHED):
+        moved[is_mixed] = 0.4 * moved[is_mixed] + 0.6 * np.asarray(neighbours @ moved)[is_mixed]
+    pushed = push_out(bound.points + moved, sheet, skin)
+    return _layered(bound, pushed, skin)
+
+
+def _placed(tube: BoundTube, frame: Frame, points: Floats) -> Floats:
+    """(n, 3) the tube's vertices on this body."""
+    hull = _hull(tube, frame)
+    middle = centre(hull)
+    here = at(tube.rows, middle, tube.along)
+    reach = radius(at(tube.rows, hull, tube.along), here, tube.angle[:, None])[:, 0] * tube.share
+    direction = np.stack([np.cos(tube.angle), np.sin(tube.angle)], axis=1)
+    weight = tube.weight[:, None]
+    start = points[tube.index]
+    is_folded = tube.perimeter > FOLDED * tube.hull
+    wanted = tube.perimeter * np.maximum(girth(hull) / tube.hull, 1.0)
+    moved = points.copy()
+    for turn in range(TRUED + 1):
+        target = frame.points(tube.along, here + reach[:, None] * direction)
+        moved[tube.index] = start * (1 - weight) + target * weight
+        if turn == TRUED or not is_folded.any():
+            break
+        scale = np.clip(wanted / np.maximum(tube.perimeters(moved), 1e-3), LEAST_SCALE, MOST_SCALE)
+        reach *= np.interp(tube.along, tube.rows, np.where(is_folded, scale, 1.0))
+    placed: Floats = moved[tube.index]
+    return placed
+
+
+def _hull(tube: BoundTube, frame: Frame) -> Floats:
+    """(L, D) hull of the cloth at the tube's rows: its own girth where it has room, the body's where it has not."""
+    skin, bridge = frame.shapes(tube.rows)
+    tight = np.maximum(skin, bridge + np.minimum(tube.offset, 0.0))
+    made = np.maximum(skin, bridge + tube.offset)
+    hanging = _hanging(made, tube.rows)
+    g_tight, g_made, g_hanging = girth(tight), girth(made), girth(hanging)
+    slack = np.clip((tube.hull - g_tight) / np.maximum(g_made - g_tight, 1e-4), 0, 1)
+    fall = np.clip((tube.hull - g_made) / np.maximum(g_hanging - g_made, 1e-4), 0, 1)
+    slack, fall = gaussian_filter1d(slack, 1.0), gaussian_filter1d(fall, 1.0)
+    hull = tight + slack[:, None] * (made - tight) + fall[:, None] * (hanging - made)
+    surplus = np.maximum(tube.hull - girth(hull), 0) / (2 * np.pi)
+    lifted: Floats = hull + surplus[:, None]
+    return lifted
+
+
+def _hanging(made: Floats, rows: Floats) -> Floats:
+    """Each row at least as wide as the one above less a slope."""
+    hanging = made.copy()
+    drop = HANG_SLOPE * float(rows[1] - rows[0])
+    for row in range(1, len(hanging)):
+        np.maximum(hanging[row], hanging[row - 1] - drop, out=hanging[row])
+    return hanging
+
+
+def _layered(bound: Bound, points: Floats, skin: Skin) -> Floats:
+    """Outer layers kept over inner ones, from the inside outwards, where the push brought them together."""
+    if not len(bound.above):
+        return points
+    kept = points.copy()
+    wanted = np.minimum(bound.gap, LAYER_M)
+    _, outwards = skin.distance(points[bound.above])
+    for _ in range(LAYER_ROUNDS):
+        height = ((kept[bound.above] - kept[bound.below]) * outwards).sum(axis=1)
+        short = np.maximum(wanted - height, 0)
+        if not short.any():
+            break
+        kept[bound.above] += short[:, None] * outwards
+    return kept
