@@ -11,7 +11,8 @@ from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, complete
 from gpu_worker.garments.drape import DrapeFailed
 from gpu_worker.garments.dress import BodyUnusable, Dressed, DressedBody, Layer, Wardrobe, chart_rows
-from gpu_worker.garments.glb import Look, encode_garment
+from gpu_worker.garments.glb import encode_garment
+from gpu_worker.garments.look import Look, LookRefused, check_look
 
 
 class DressRefused(Exception):
@@ -45,8 +46,11 @@ class Dresser:
             raise DressRefused("garment_invalid", "The chart has no sizes.")
         try:
             rows = [complete(spec.category, size, row) for size, row in spec.sizes_cm.items()]
+            check_look(spec.look)
         except ChartUnusable as refused:
             raise DressRefused("garment_invalid", str(refused)) from refused
+        except LookRefused as refused:
+            raise DressRefused(refused.code, str(refused)) from refused
         return {row.size: list(row.estimated) for row in rows}
 
     def body(self, body_npz: bytes) -> DressedBody:
