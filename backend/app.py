@@ -23,6 +23,7 @@ from backend.core.housekeeping import Housekeeping
 from backend.core.logging import RequestLog
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
+from backend.core.request_counts import RequestCounts
 from backend.core.storage import ObjectStore
 from backend.core.store_choice import StoreWatch, choose_store
 from backend.embed.controller import EmbedController
@@ -38,6 +39,8 @@ from backend.jobs.providers import Providers, only, providers_of
 from backend.jobs.queue import ComputeQueue
 from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
+from backend.operations.books import Books
+from backend.operations.controller import MetricsController
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
@@ -48,6 +51,7 @@ from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
 from backend.tryons.controller import TryonController
 from backend.tryons.finish import DressOutcomes
+from backend.tryons.retention import WornRetention
 from backend.tryons.service import OpenSessions
 
 MAX_BODY_BYTES = 25_000_000
@@ -64,6 +68,7 @@ FEATURES = (
     HookController,
     EventController,
     AnalyticsController,
+    MetricsController,
     EmbedController,
     ProxyController,
     AdminController,
@@ -84,6 +89,7 @@ def create_app(
     clock: Clock | None = None,
     store: ObjectStore | None = None,
     queue: ComputeQueue | None = None,
+    providers: Providers | None = None,
     shopify_http: httpx.AsyncClient | None = None,
     sees_jobs_through: bool = False,
 ) -> Litestar:
@@ -94,7 +100,7 @@ def create_app(
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     store = store or choose_store(settings, clock)
-    providers = (
+    providers = providers or (
         only(queue, clock)
         if queue
         else providers_of(settings.compute_providers, clock, partial(_provider_key, settings))
@@ -108,19 +114,28 @@ def create_app(
         "dress": DressOutcomes(clock),
     }
     ledger = Ledger(database, clock, outcomes)
+    books = Books(database, clock, settings.compute_providers)
+    request_counts = RequestCounts()
     sweeper = Sweeper(
         Dispatcher(ledger, providers, store, settings.public_base_url),
         Reconciler(ledger, providers, store, clock),
         {
-            "tidy": _tidying(eraser, Housekeeping(store, clock), StoreWatch(store, clock), shopify),
+            "tidy": _tidying(
+                eraser.run_due,
+                Housekeeping(store, clock).run_if_due,
+                StoreWatch(store, clock).run_if_due,
+                WornRetention(database, clock).run_if_due,
+                *([shopify.tidy] if shopify else []),
+            ),
             "watch": providers.check_health,
+            "books": books.run_if_due,
         },
     )
     return Litestar(
         [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
         plugins=[problems.plugin()],
         dependencies=DEPENDENCIES,
-        middleware=[RequestLog()],
+        middleware=[RequestLog(request_counts)],
         before_send=[headers.add_security_headers],
         lifespan=[
             _closing(database, store, providers),
@@ -144,6 +159,8 @@ def create_app(
                 "shopify": shopify,
                 "sweeper": sweeper,
                 "providers": providers,
+                "books": books,
+                "request_counts": request_counts,
                 "wake": sweeper.wake,
                 "checkout_listeners": (),
                 "avatar_listeners": (open_sessions.avatar_changed,),
@@ -153,10 +170,9 @@ def create_app(
     )
 
 
-def _tidying(eraser: Eraser, housekeeping: Housekeeping, watch: StoreWatch, shopify: Shopify | None) -> Step:
+def _tidying(*steps: Step) -> Step:
     async def tidy() -> int:
-        done = await eraser.run_due() + await housekeeping.run_if_due() + await watch.run_if_due()
-        return done + (await shopify.tidy() if shopify else 0)
+        return sum([await step() for step in steps])
 
     return tidy
 

@@ -55,8 +55,10 @@ PHOTO_REFUSALS = (
 )
 """Refusals of a photo: an outcome the shopper can act on, never retried."""
 
-GARMENT_REFUSALS = ("garment_invalid", "body_invalid", "does_not_fit")
-"""Refusals of a garment, of a body as something to dress, and of every size on this body: outcomes, never retried."""
+GARMENT_REFUSALS = ("garment_invalid", "garment_unclear", "body_invalid", "does_not_fit")
+"""Refusals of a garment, of a file that may mean several things, of a body as something to dress, and of every size on
+this body: outcomes, never retried.
+"""
 
 PERMANENT_ERRORS = (*PHOTO_REFUSALS, *GARMENT_REFUSALS, "photo_gone", "input_invalid", "contract_version")
 RETRYABLE_ERRORS = ("out_of_memory", "download_failed", "upload_failed", "output_exists", "internal")
@@ -104,11 +106,15 @@ class LookParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GarmentParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A garment as its brand describes it, sizes from small to large."""
+    """A garment as its brand describes it, sizes from small to large.
+
+    uploads : sizes that the brand has modelled itself, in the order of the inputs `size_0`, `size_1`, …
+    """
 
     category: str
     sizes: list[SizeRow]
     look: LookParams = LookParams()
+    uploads: list[str] = []
 
 
 class DressParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,8 +133,10 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The `input` of one RunPod job.
 
     kind `avatar`: inputs `photo` and `photo_side` (both optional); outputs `avatar.glb`, `body.npz`.
-    kind `garment`: `GarmentParams`; output `preview.glb`, left out when the garment is refused.
-    kind `dress`: `DressParams`; input `body` (an avatar's `body.npz`); output `garment.glb`.
+    kind `garment`: `GarmentParams`; inputs `size_0`, … (a brand's GLBs); outputs, each only where there is one,
+    `preview.glb` (from a chart), `garment.npz` and `preview.png` (from GLBs).
+    kind `dress`: `DressParams`; inputs `body` (an avatar's `body.npz`) and, for a brand's own model, `garment` (its
+    `garment.npz`); output `garment.glb`.
     All: output `manifest.json`, written last.
     """
 
@@ -166,7 +174,8 @@ class AvatarResult(msgspec.Struct, frozen=True):
 class SizeReport(msgspec.Struct, frozen=True):
     """What became of one size.
 
-    state     : `ok`; `graded` from its neighbours; `unavailable`, then `reason` is a code and `detail` for the brand
+    state     : `ok`; `graded` from a neighbour; `unavailable`, then `reason` is a code
+    detail    : for the brand: what it was graded from, or what is wrong where
     estimated : measures that the chart did not give and the mesh was built from all the same
     """
 

@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 AVATAR_INPUTS = frozenset({"photo", "photo_side"})
 AVATAR_OUTPUTS = frozenset({"avatar.glb", "body.npz", MANIFEST})
-GARMENT_OUTPUTS = frozenset({"preview.glb", MANIFEST})
-DRESS_INPUTS = frozenset({"body"})
+GARMENT_OUTPUTS = frozenset({"preview.glb", "preview.png", "garment.npz", MANIFEST})
+DRESS_INPUTS = (frozenset({"body"}), frozenset({"body", "garment"}))
 DRESS_OUTPUTS = frozenset({"garment.glb", MANIFEST})
 LAST_STAGE_REPORTED = Stage.BUILDING
 """`saving` lasts milliseconds, and a report that arrives after the result could reopen the job at RunPod."""
@@ -237,6 +237,8 @@ class _JobRunner:
         try:
             if task.kind == "garment":
                 garment = msgspec.convert(task.params, GarmentParams)
+                if task.inputs.keys() != {f"size_{place}" for place in range(len(garment.uploads))}:
+                    raise InputInvalid
                 return lambda inputs, on_stage: tailor.run_garment(garment, inputs, on_stage)
             dress = msgspec.convert(task.params, DressParams)
         except msgspec.ValidationError as error:
@@ -307,9 +309,9 @@ def decode_job(content: object) -> JobInput:
         if "photo_side" in task.inputs and "photo" not in task.inputs:
             raise InputInvalid
     elif task.kind == "garment":
-        if task.inputs or task.outputs.keys() != GARMENT_OUTPUTS:
+        if task.outputs.keys() != GARMENT_OUTPUTS:
             raise InputInvalid
-    elif task.kind == "dress" and (task.inputs.keys() != DRESS_INPUTS or task.outputs.keys() != DRESS_OUTPUTS):
+    elif task.kind == "dress" and (task.inputs.keys() not in DRESS_INPUTS or task.outputs.keys() != DRESS_OUTPUTS):
         raise InputInvalid
     return task
 

@@ -14,10 +14,15 @@ from gpu_worker.contract import (
     CONTRACT_VERSION,
     MEASUREMENTS,
     AvatarResult,
+    DressParams,
+    DressResult,
     FileRecord,
+    GarmentParams,
+    GarmentResult,
     JobInput,
     Manifest,
     Quantity,
+    SizeReport,
     WorkerError,
 )
 
@@ -27,6 +32,11 @@ Fault = Callable[[httpx.Request], httpx.Response]
 GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
 NPZ = b"PK\x03\x04" + bytes(40)
 FILES = {"avatar.glb": GLB, "body.npz": NPZ}
+FILES_OF: dict[str, dict[str, bytes]] = {
+    "avatar": FILES,
+    "garment": {"preview.glb": GLB},
+    "dress": {"garment.glb": GLB},
+}
 
 
 class SubmittedJob(msgspec.Struct):
@@ -38,9 +48,11 @@ class SubmittedJob(msgspec.Struct):
 
 
 class ScriptedEndpoint(httpx.AsyncBaseTransport):
-    """`run_faults` and `status_faults` answer the next calls in place of the endpoint."""
+    """`run_faults` and `status_faults` answer the next calls in place of the endpoint; `is_down` refuses them all."""
 
     def __init__(self) -> None:
+        self.is_down = False
+        self.workers = {"idle": 0, "initializing": 0, "ready": 1, "running": 1, "throttled": 0, "unhealthy": 0}
         self.jobs: dict[str, SubmittedJob] = {}
         self.cancelled: list[str] = []
         self.run_faults: list[Fault] = []
@@ -52,8 +64,16 @@ class ScriptedEndpoint(httpx.AsyncBaseTransport):
     def newest(self) -> SubmittedJob:
         return list(self.jobs.values())[-1]
 
+    def newest_of(self, kind: str) -> SubmittedJob:
+        return self.all_of(kind)[-1]
+
+    def all_of(self, kind: str) -> list[SubmittedJob]:
+        return [job for job in self.jobs.values() if job.input.kind == kind]
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
+        if self.is_down:
+            raise httpx.ConnectError("refused", request=request)
         _, _, _, action, *rest = request.url.path.split("/")
         match action:
             case "run":
@@ -63,6 +83,10 @@ class ScriptedEndpoint(httpx.AsyncBaseTransport):
             case "cancel":
                 self.cancelled.append(rest[0])
                 return httpx.Response(200, json={"id": rest[0], "status": "CANCELLED"})
+            case "health":
+                return httpx.Response(200, json={"jobs": self._counts(), "workers": self.workers})
+            case "purge-queue":
+                return httpx.Response(200, json={"removed": self._purge(), "status": "completed"})
         return httpx.Response(404)
 
     def accept(self, request: httpx.Request) -> httpx.Response:
@@ -72,6 +96,20 @@ class ScriptedEndpoint(httpx.AsyncBaseTransport):
             rp_id, msgspec.convert(body["input"], JobInput), body["webhook"], body["policy"], {"status": "IN_QUEUE"}
         )
         return httpx.Response(200, json={"id": rp_id, "status": "IN_QUEUE"})
+
+    def calls(self, action: str) -> int:
+        """How often it was asked for that."""
+        return sum(request.url.path.split("/")[3] == action for request in self.requests)
+
+    def _counts(self) -> dict[str, int]:
+        states = [job.status["status"] for job in self.jobs.values()]
+        return {"completed": 0, "failed": 0, "inProgress": 0, "inQueue": states.count("IN_QUEUE"), "retried": 0}
+
+    def _purge(self) -> int:
+        waiting = [job for job in self.jobs.values() if job.status["status"] == "IN_QUEUE"]
+        for job in waiting:
+            job.status = {"status": "CANCELLED"}
+        return len(waiting)
 
     def _status(self, rp_id: str) -> httpx.Response:
         job = self.jobs.get(rp_id)
@@ -93,7 +131,7 @@ class ScriptedEndpoint(httpx.AsyncBaseTransport):
 
 async def upload(http: httpx.AsyncClient, job: SubmittedJob, manifest: Manifest | bytes | None, **files: bytes) -> None:
     """What a worker writes, through the addresses it was given."""
-    contents = FILES | {name.replace("_", "."): body for name, body in files.items()}
+    contents = FILES_OF[job.input.kind] | {name.replace("_", "."): body for name, body in files.items()}
     for name, body in contents.items():
         output = job.input.outputs[name]
         (await http.put(output.url, content=body, headers=output.headers)).raise_for_status()
@@ -110,15 +148,39 @@ def manifest_of(job: SubmittedJob, **changes: Any) -> Manifest:
         pipeline_version="1",
         files={
             name: FileRecord(len(body), hashlib.sha256(body).hexdigest(), hashlib.md5(body).hexdigest())
-            for name, body in FILES.items()
+            for name, body in FILES_OF[job.input.kind].items()
         },
-        result=avatar_result(),
+        result=avatar_result() if job.input.kind == "avatar" else None,
+        garment=garment_result(job) if job.input.kind == "garment" else None,
+        dress=dress_result(job) if job.input.kind == "dress" else None,
         gpu_name="cpu",
         worker_id="w-1",
         cold=False,
         timings_ms={"pipeline": 500.0},
     )
     return msgspec.structs.replace(manifest, **changes)
+
+
+def garment_result(job: SubmittedJob) -> GarmentResult:
+    """Every size can be built; the length is made up where the chart has none."""
+    params = msgspec.convert(job.input.params, GarmentParams)
+    return GarmentResult(
+        [SizeReport(row.size, "ok", estimated=[] if "length" in row.garment_cm else ["length"]) for row in params.sizes]
+    )
+
+
+def dress_result(job: SubmittedJob, unavailable: tuple[str, ...] = ()) -> DressResult:
+    """What was asked for, but for the sizes that cannot be put on."""
+    params = msgspec.convert(job.input.params, DressParams)
+    sizes = [row.size for row in params.garment.sizes]
+    return DressResult(
+        [
+            SizeReport(size, "unavailable", "does_not_fit") if size in unavailable else SizeReport(size, "ok")
+            for size in sizes
+        ],
+        params.base or sizes[0],
+        [size for size in params.polish if size not in unavailable],
+    )
 
 
 def avatar_result(chest_cm: float = 98.0, evidence: tuple[str, ...] = ("height", "weight", "photo")) -> AvatarResult:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.brands.models import Brand
 from backend.core.clock import Clock
 from backend.core.problems import InvalidRequest
-from backend.core.storage import GLB, SOURCES
+from backend.core.storage import GLB, NPZ, SOURCES
 from backend.garments.categories import Category
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
 from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken
@@ -26,8 +26,13 @@ from backend.jobs.service import JobService
 from backend.jobs.work import ObjectOutput, Order, Priority, Work, cache_key
 from backend.shoppers.erasures import ErasureService
 
-PREVIEW = "preview.glb"
-MAX_PREVIEW_BYTES = 5_000_000
+PREVIEW, PICTURE, PREPARED = "preview.glb", "preview.png", "garment.npz"
+MAX_BYTES = 20_000_000
+OUTPUTS = {
+    PREVIEW: ObjectOutput(GLB, MAX_BYTES, is_optional=True),
+    PICTURE: ObjectOutput("image/png", MAX_BYTES, is_optional=True),
+    PREPARED: ObjectOutput(NPZ, MAX_BYTES, is_optional=True),
+}
 REPLACED_AFTER = timedelta(days=7)
 """Open pages may still load what a newer version replaces."""
 
@@ -141,7 +146,7 @@ class GarmentService:
         work = Work(
             bucket=SOURCES.name,
             prefix=f"{garment.brand_id}/{garment.id}/",
-            outputs={PREVIEW: ObjectOutput(GLB, MAX_PREVIEW_BYTES, is_optional=True)},
+            outputs=OUTPUTS,
             params=params,
         )
         order = Order(garment.brand_id, "garment", garment.id, key, work, priority)

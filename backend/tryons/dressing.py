@@ -108,7 +108,8 @@ class Dressings:
         """Rows and pictures; what is still being made is dropped when it comes."""
         for worn in rows:
             if worn.worn_key is not None:
-                self.erase_folder(brand_id, worn.avatar_id, worn.worn_key.rpartition("/")[0] + "/", reason)
+                folder = worn.worn_key.rpartition("/")[0] + "/"
+                self.erase_folder(brand_id, worn.avatar_id, folder, reason, after=timedelta(0))
         ids = [worn.id for worn in rows]
         await self.session.execute(delete(WornGarment).where(WornGarment.brand_id == brand_id, WornGarment.id.in_(ids)))
 
