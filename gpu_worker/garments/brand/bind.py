@@ -25,7 +25,9 @@ SIDE_FALLOFF = 0.35
 """How fast skin of another limb loses its say over cloth."""
 ROW_STEP_M, INSET_M = 0.012, 0.008
 """Between rows, and from a tube's open ends: a row on an open edge would meet one triangle only."""
-FEWEST_ROWS = 4
+FEWEST_ROWS, FEWEST_CUTS = 4, 6
+WIDEST_GAP = np.radians(60)
+"""A row with a wider gap, seen from its middle, does not go round."""
 WIDEST_SHARE = 1.15
 BLEND_ABOVE_M = (-0.02, 0.05)
 """From this far above the armpit's row to this, cloth passes from the trunk's rows to the skin it lies on."""
@@ -176,6 +178,10 @@ def _bound_tube(proxy: Proxy, frame: Frame, region: Bools, weight: Floats) -> Bo
     if count < FEWEST_ROWS:
         return None
     rows = np.linspace(low, high, count)
+    whole = _whole_rows(along, across, faces, rows)
+    if whole.stop - whole.start < FEWEST_ROWS:
+        return None
+    rows = rows[whole]
     support, _ = section_supports(along, across, edges_of(faces), rows)
     cut, cut_row, perimeter = _cuts(along, across, faces, rows)
     index = np.flatnonzero(weight > 1e-3)
@@ -198,6 +204,26 @@ def _bound_tube(proxy: Proxy, frame: Frame, region: Bools, weight: Floats) -> Bo
         cut,
         cut_row,
     )
+
+
+def _whole_rows(along: Floats, across: Floats, faces: Ints, rows: Floats) -> slice:
+    """The longest run of rows that go all the way round: a slanted edge is cut in part, and its girth means nothing."""
+    cut, row, _ = _cuts(along, across, faces, rows)
+    ends = cut @ across
+    middles = (ends[: len(row)] + ends[len(row) :]) / 2
+    is_whole = np.zeros(len(rows), np.bool_)
+    for number in range(len(rows)):
+        here = middles[row == number]
+        if len(here) >= FEWEST_CUTS:
+            rel = here - (here.min(axis=0) + here.max(axis=0)) / 2
+            angles = np.sort(np.arctan2(rel[:, 1], rel[:, 0]))
+            gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+            is_whole[number] = gaps.max() < WIDEST_GAP
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], is_whole, [False]]).astype(np.int8)))
+    if not len(bounds):
+        return slice(0, 0)
+    longest = int((bounds[1::2] - bounds[::2]).argmax())
+    return slice(int(bounds[2 * longest]), int(bounds[2 * longest + 1]))
 
 
 def _cuts(

@@ -20,6 +20,8 @@ HANG_SLOPE = 0.08
 LEAST_SCALE, MOST_SCALE = 0.85, 1.2
 TRUED = 2
 FOLDED = 1.004
+CREASED_M = 0.2
+"""Over at least this much of a limb, cloth that is too long is pressed together."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
 
@@ -54,10 +56,11 @@ def transferred(
 
 def _placed(tube: BoundTube, frame: Frame, points: Floats) -> Floats:
     """(n, 3) the tube's vertices on this body."""
-    hull = _hull(tube, frame)
+    rows, along = _shortened(tube.rows, tube, frame.end), _shortened(tube.along, tube, frame.end)
+    hull = _hull(tube, frame, rows)
     middle = centre(hull)
-    here = at(tube.rows, middle, tube.along)
-    reach = radius(at(tube.rows, hull, tube.along), here, tube.angle[:, None])[:, 0] * tube.share
+    here = at(rows, middle, along)
+    reach = radius(at(rows, hull, along), here, tube.angle[:, None])[:, 0] * tube.share
     direction = np.stack([np.cos(tube.angle), np.sin(tube.angle)], axis=1)
     weight = tube.weight[:, None]
     start = points[tube.index]
@@ -65,22 +68,31 @@ def _placed(tube: BoundTube, frame: Frame, points: Floats) -> Floats:
     wanted = tube.perimeter * np.maximum(girth(hull) / tube.hull, 1.0)
     moved = points.copy()
     for turn in range(TRUED + 1):
-        target = frame.points(tube.along, here + reach[:, None] * direction)
+        target = frame.points(along, here + reach[:, None] * direction)
         moved[tube.index] = start * (1 - weight) + target * weight
         if turn == TRUED or not is_folded.any():
             break
         scale = np.clip(wanted / np.maximum(tube.perimeters(moved), 1e-3), LEAST_SCALE, MOST_SCALE)
-        reach *= np.interp(tube.along, tube.rows, np.where(is_folded, scale, 1.0))
+        reach *= np.interp(along, rows, np.where(is_folded, scale, 1.0))
     placed: Floats = moved[tube.index]
     return placed
 
 
-def _hull(tube: BoundTube, frame: Frame) -> Floats:
+def _shortened(along: Floats, tube: BoundTube, end: float) -> Floats:
+    """Places along a tube, the lower part pressed together where the garment is longer than the limb."""
+    last = float(tube.along.max())
+    if last <= end:
+        return along
+    start = max(end - max(CREASED_M, 2 * (last - end)), float(tube.along.min()))
+    return np.where(along > start, start + (along - start) * (end - start) / (last - start), along)
+
+
+def _hull(tube: BoundTube, frame: Frame, rows: Floats) -> Floats:
     """(L, D) hull of the cloth at the tube's rows: its own girth where it has room, the body's where it has not."""
-    skin, bridge = frame.shapes(tube.rows)
+    skin, bridge = frame.shapes(rows)
     tight = np.maximum(skin, bridge + np.minimum(tube.offset, 0.0))
     made = np.maximum(skin, bridge + tube.offset)
-    hanging = _hanging(made, tube.rows)
+    hanging = _hanging(made, rows)
     g_tight, g_made, g_hanging = girth(tight), girth(made), girth(hanging)
     slack = np.clip((tube.hull - g_tight) / np.maximum(g_made - g_tight, 1e-4), 0, 1)
     fall = np.clip((tube.hull - g_made) / np.maximum(g_hanging - g_made, 1e-4), 0, 1)

@@ -21,8 +21,15 @@ NECK_HALF_M = 0.085
 """Where along the shoulder the height is taken that lengths of tops are measured from."""
 
 
+HEM_OVER_FLOOR_M, LEG_OVER_FLOOR_M = 0.05, 0.075
+BEYOND_WRIST_M = 0.02
+
+
 class Frame(Protocol):
-    """One tube of one body."""
+    """One tube of one body. end : the largest s at which cloth can be shown; what is longer lies in creases above."""
+
+    @property
+    def end(self) -> float: ...
 
     def coordinates(self, points: Floats) -> tuple[Floats, Floats]:
         """S (n,) and q (n, 2) of points (n, 3)."""
@@ -41,6 +48,11 @@ class Upright:
     anchor: float
     levels: Floats
     support: Floats
+    lowest: float
+
+    @property
+    def end(self) -> float:
+        return self.anchor - self.lowest
 
     def coordinates(self, points: Floats) -> tuple[Floats, Floats]:
         return self.anchor - points[:, 2], points[:, :2].copy()
@@ -58,6 +70,10 @@ class Limb:
     """An arm. s runs along its bent axis from the shoulder joint; q is the plane across it."""
 
     tube: Tube
+
+    @property
+    def end(self) -> float:
+        return float(self.tube.along[-1]) + BEYOND_WRIST_M
 
     def coordinates(self, points: Floats) -> tuple[Floats, Floats]:
         tube = self.tube
@@ -99,10 +115,10 @@ def anchor_of(category: Category, tables: BodyTables) -> float:
 def frames_of(category: Category, tables: BodyTables) -> dict[str, Frame]:
     """The tubes of one body that a category's cloth lies round."""
     anchor = anchor_of(category, tables)
-    frames: dict[str, Frame] = {"trunk": Upright(anchor, tables.levels, tables.torso)}
+    frames: dict[str, Frame] = {"trunk": Upright(anchor, tables.levels, tables.torso, tables.floor + HEM_OVER_FLOOR_M)}
     if category in TOPS:
         frames |= {f"arm{side}": Limb(tube) for side, tube in tables.arms.items()}
     elif category != "skirt":
         for side, (levels, support) in tables.legs.items():
-            frames[f"leg{side}"] = Upright(anchor, levels, support)
+            frames[f"leg{side}"] = Upright(anchor, levels, support, tables.floor + LEG_OVER_FLOOR_M)
     return frames
