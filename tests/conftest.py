@@ -18,6 +18,7 @@ from pytest_socket import socket_allow_hosts
 from backend.app import create_app
 from backend.core import logging
 from backend.core.clock import Clock
+from backend.jobs.providers import Providers, only
 from backend.jobs.queue import ComputeQueue, RunPodQueue
 from backend.migrate import alembic_config
 from backend.settings import Settings
@@ -129,8 +130,13 @@ def queue() -> ComputeQueue:
 
 
 @pytest.fixture
-async def app(settings: Settings, clock: Clock, queue: ComputeQueue) -> AsyncIterator[Litestar]:
-    service = create_app(settings, clock=clock, queue=queue)
+def providers(queue: ComputeQueue, clock: Clock) -> Providers:
+    return only(queue, clock)
+
+
+@pytest.fixture
+async def app(settings: Settings, clock: Clock, providers: Providers) -> AsyncIterator[Litestar]:
+    service = create_app(settings, clock=clock, providers=providers)
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:

@@ -99,13 +99,11 @@ class Breaker:
             self._opened_at = now
 
     def _counts(self, ticket: Ticket) -> bool:
-        """A call from before the breaker opened says nothing about now; nor does one that has reported already."""
+        """A call from before the breaker opened says nothing about now, nor a probe that was given up for lost."""
         if ticket.is_settled:
             return False
         ticket.is_settled = True
-        if self._opened_at is None:
-            return True
-        return self._end_probe(ticket)
+        return self._end_probe(ticket) if ticket.is_probe else self._opened_at is None
 
     def _end_probe(self, ticket: Ticket) -> bool:
         if self._probe is not ticket:

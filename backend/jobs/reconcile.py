@@ -115,10 +115,14 @@ class Reconciler:
     async def _moved(self, looked: Looked, provider: Provider) -> bool:
         """A queue that does not move: only for a worker that waits elsewhere is a place in it given up."""
         log.warning("job.queue_slow", job_id=str(looked.job.id), provider=provider.name)
-        other = self.providers.elsewhere(looked.job.kind, provider)
-        if other is None or not await self.ledger.move(looked, name_of(provider.key)):
+        if looked.job.moved_from is not None:
             return False
-        other.take_idle_worker()
+        other = self.providers.elsewhere(looked.job.kind, provider)
+        if other is None:
+            return False
+        other.take_idle_worker()  # before anything is awaited: others look at the same moment
+        if not await self.ledger.move(looked, name_of(provider.key)):
+            return False
         await self._tell_cancelled(looked.attempt)
         return True
 
