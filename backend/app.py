@@ -114,7 +114,7 @@ def create_app(
         "dress": DressOutcomes(clock),
     }
     ledger = Ledger(database, clock, outcomes)
-    books = Books(database, clock, settings.compute_providers)
+    books = Books(database, clock, {provider.key: provider.settings for provider in providers.all})
     request_counts = RequestCounts()
     sweeper = Sweeper(
         Dispatcher(ledger, providers, store, settings.public_base_url),

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import uvicorn
@@ -21,6 +22,8 @@ from backend.demo.run import DEFAULT_PORT, run_demo
 from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
 from backend.openapi import OPENAPI_FILE, render_document
+from backend.operations import commands as operating
+from backend.operations.cost_report import to_csv, to_text
 from backend.settings import Settings, SettingsError
 
 Arguments = argparse.Namespace
@@ -73,6 +76,22 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("--test", action="store_true", help="a key whose name says test")
     key.add_argument("--days", type=int, default=365, help="how long it lives")
     _add(keys, "revoke", revoke_key, "Refuse a key from now on.").add_argument("prefix", metavar="PREFIX")
+
+    report = _add(commands, "cost-report", run_cost_report, "What compute cost in a month, as tables or CSV.")
+    report.add_argument("--month", metavar="YYYY-MM", help="instead of the present one")
+    report.add_argument("--brand", type=UUID, metavar="BRAND_ID", help="of this brand alone")
+    report.add_argument("--pod-usd-per-hour", type=float, metavar="USD", help="a machine of one's own, to compare with")
+    report.add_argument("--csv", action="store_true", help="CSV instead of tables")
+
+    prices = commands.add_parser("prices", help="What compute costs by the hour.").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    _add(prices, "list", run_list_prices, "One line for each price that is or was valid.")
+    price = _add(prices, "set", run_set_price, "A price from now on; what was reckoned before stays.")
+    price.add_argument("pool", metavar="POOL", help="price_pool of a provider's settings")
+    price.add_argument("usd_per_hour", type=float, metavar="USD_PER_HOUR")
+    price.add_argument("--gpu", metavar="NAME", help="for this card of the pool alone")
+    price.add_argument("--source", default="operator", help="who says so")
 
     schema = _add(commands, "schema", export_schema, f"Write {OPENAPI_FILE.name}, the public contract.")
     schema.add_argument("--check", action="store_true", help="only say whether it is stale")
@@ -163,6 +182,27 @@ def create_key(arguments: Arguments) -> int:
 
 def revoke_key(arguments: Arguments) -> int:
     return _show(asyncio.run(bootstrap.revoke_key(_settings(arguments), arguments.prefix)))
+
+
+def run_cost_report(arguments: Arguments) -> int:
+    report = asyncio.run(
+        operating.cost_report(_settings(arguments), arguments.month, arguments.brand, arguments.pod_usd_per_hour)
+    )
+    print(to_csv(report) if arguments.csv else to_text(report), end="")
+    return 0
+
+
+def run_list_prices(arguments: Arguments) -> int:
+    for price in asyncio.run(operating.list_prices(_settings(arguments))):
+        _show(price)
+    return 0
+
+
+def run_set_price(arguments: Arguments) -> int:
+    price = operating.set_price(
+        _settings(arguments), arguments.pool, arguments.usd_per_hour, arguments.gpu, arguments.source
+    )
+    return _show(asyncio.run(price))
 
 
 def export_schema(arguments: Arguments) -> int:

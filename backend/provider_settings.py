@@ -29,6 +29,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The kinds of work it takes."""
     price_pool: str = ""
     """The row of prices it is billed by."""
+    idle_timeout_s: int = 5
+    """How long a worker of it is paid for waiting after a job."""
     max_open: int = 0
     """Attempts it is given at a time; 0: no limit."""
     is_draining: bool = False
@@ -49,6 +51,7 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     key: str = ""
     kinds: tuple[str, ...] = KINDS
     price_pool: str = ""
+    idle_timeout_s: int = 5
     max_open: int | None = None
     is_draining: bool = False
 
@@ -86,6 +89,7 @@ def _provider(row: _Row, env: Mapping[str, str]) -> ProviderSettings:
         api_key=env.get(row.key) or "",
         kinds=row.kinds,
         price_pool=row.price_pool,
+        idle_timeout_s=row.idle_timeout_s,
         max_open=default_max if row.max_open is None else row.max_open,
         is_draining=row.is_draining,
     )
@@ -107,8 +111,8 @@ def _faults(row: _Row, provider: ProviderSettings) -> list[str]:
         faults.append(f"{where} its key is to be in {row.key}, which is not set.")
     if not row.key and not provider.is_local:
         faults.append(f"{where} key must name the variable that holds its key.")
-    if provider.max_open < 0:
-        faults.append(f"{where} max_open must not be negative.")
+    if provider.max_open < 0 or provider.idle_timeout_s < 0:
+        faults.append(f"{where} max_open and idle_timeout_s must not be negative.")
     return faults
 
 

@@ -73,6 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The sample storefront's origin, which then counts as one of the shop's own."""
     embed_dist_dir: Path
     """The built front end of the frame."""
+    metrics_token: str
+    """What `/metrics` asks for; empty: open in development, closed in production."""
 
     @property
     def objects_dir(self) -> Path:
@@ -126,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             shopify_demo_url=(env.get("SHOPIFY_DEMO_URL") or "").rstrip("/"),
             shopify_demo_storefront=(env.get("SHOPIFY_DEMO_STOREFRONT") or "").rstrip("/"),
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
+            metrics_token=env.get("METRICS_TOKEN") or "",
         )
         faults = provider_faults + _faults(settings, env)
         if faults:

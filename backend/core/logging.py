@@ -13,6 +13,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.core.request_counts import RequestCounts
+
 REDACTED = "[redacted]"
 SECRET_KEYS = {
     "api_key", "authorization", "body_key", "code", "cookie", "covariance", "credential", "email", "evidence", "facts",
@@ -68,6 +70,9 @@ class RequestLog(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
+    def __init__(self, counts: RequestCounts) -> None:
+        self._counts = counts
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         request_id, started = uuid4().hex, time.perf_counter()
         structlog.contextvars.clear_contextvars()
@@ -85,10 +90,9 @@ class RequestLog(ASGIMiddleware):
         try:
             await next_app(scope, receive, send_noting_status)
         finally:
+            method, path = str(scope.get("method")), str(scope.get("path_template") or "unknown")
+            duration_s = time.perf_counter() - started
+            self._counts.answered(method, path, status, duration_s)
             structlog.get_logger().info(
-                "request.answered",
-                method=scope.get("method"),
-                path=scope.get("path_template") or "unknown",
-                status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                "request.answered", method=method, path=path, status=status, duration_ms=round(duration_s * 1000, 1)
             )

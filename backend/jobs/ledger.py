@@ -123,6 +123,7 @@ class Ledger:
                     gpu_name=manifest.gpu_name[:100],
                     worker_id=manifest.worker_id[:100],
                     worker_version=manifest.pipeline_version[:100],
+                    cold_ms=round(manifest.timings_ms.get("process_start", 0)) if manifest.cold else 0,
                     updated_at=now,
                     **_times(status),
                 )

@@ -53,6 +53,8 @@ class Job(BrandOwned):
     error_code: Mapped[str | None]
     is_retryable: Mapped[bool | None]
     finished_at: Mapped[datetime | None]
+    hits: Mapped[int] = mapped_column(default=0)
+    """How often it was ordered again and its result was still there."""
 
 
 class JobAttempt(BrandOwned):
@@ -67,6 +69,8 @@ class JobAttempt(BrandOwned):
         Index("ix_job_attempts_due", "poll_at"),
         Index("ix_job_attempts_state", "state", "provider", "endpoint_id"),
         Index("ix_job_attempts_job_id", "brand_id", "job_id"),
+        Index("ix_job_attempts_worker", "provider", "endpoint_id", "worker_id", "submitted_at"),
+        Index("ix_job_attempts_closed_at", "closed_at"),
         one_of("state", ATTEMPT_STATES),
     )
 
@@ -92,3 +96,12 @@ class JobAttempt(BrandOwned):
     gpu_name: Mapped[str | None]
     worker_id: Mapped[str | None]
     worker_version: Mapped[str | None]
+    cold_ms: Mapped[int | None]
+    """From the start of the worker's process until it was ready, if this was its first job."""
+    idle_ms: Mapped[int | None]
+    """How long the worker was paid for waiting afterwards."""
+    microusd_per_s: Mapped[int | None]
+    """The price it was reckoned with."""
+    cost_microusd: Mapped[int | None]
+    """NULL with `costed_at` set: no price is known, which is not 0."""
+    costed_at: Mapped[datetime | None]

@@ -62,7 +62,16 @@ class JobService:
         )
         if job is None:
             raise LookupError("The job that was just inserted is not there.")
-        return Submitted(job, is_new or await self._queue_again(job, order, is_result_kept=is_result_kept))
+        is_queued = is_new or await self._queue_again(job, order, is_result_kept=is_result_kept)
+        if not is_queued and job.state == states.SUCCEEDED:
+            await self._count_hit(job)
+        return Submitted(job, is_queued)
+
+    async def _count_hit(self, job: Job) -> None:
+        """For the report of costs: nothing was computed."""
+        await self.session.execute(
+            update(Job).where(Job.brand_id == job.brand_id, Job.id == job.id).values(hits=Job.hits + 1)
+        )
 
     async def _queue_again(self, job: Job, order: Order, *, is_result_kept: bool) -> bool:
         is_over = job.state == states.CANCELLED or (job.state == states.FAILED and bool(job.is_retryable))

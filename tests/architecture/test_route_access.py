@@ -24,6 +24,7 @@ from tests.fakes import HandClock
 PUBLIC = {
     "get_health": "says only that the process answers",
     "get_readiness": "says only that database and store answer",
+    "get_metrics": "open in development; in production its own token, tested with it",
     "get_embed_page": "a page without data; its key selects who may frame it",
     "get_embed_asset": "the front end's files",
     "exchange_embed_code": "the code or token in the body is the credential",
