@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-dress bench-endpoint \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-dress bench-endpoint \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -49,6 +49,12 @@ shopify_extension/node_modules/.runtime: shopify_extension/package-lock.json
 		then $(NPM_INSTALL) --omit=dev && node dev/schema.mjs; fi
 	@touch $@
 
+shopify_extension/dev/cli/node_modules/.installed: shopify_extension/dev/cli/package-lock.json
+	@echo "[install] Shopify's command line tool"
+	@cd $(@D)/.. && $(NPM_INSTALL) --ignore-scripts \
+		|| { echo "The Shopify CLI cannot be installed here: nothing was built. The checks of 'make lint' do without it." >&2; exit 1; }
+	@touch $@
+
 embed/dist/index.html: embed/node_modules/.installed $(EMBED_SOURCES)
 	@echo "[install] Building the front end"
 	@cd embed && npm run --silent build
@@ -80,6 +86,9 @@ lint: install types ## Formatting, lint, types, import rules, stale generated fi
 types: install
 	@$(BIN)/mypy
 	@cd embed && npm run --silent types
+
+shopify-build: install shopify_extension/dev/cli/node_modules/.installed ## `shopify app build` of block and pixel, offline; optional, not a gate
+	@cd shopify_extension && node dev/cli/build.mjs
 
 format: install ## Rewrite sources in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix-only --quiet .
@@ -136,4 +145,4 @@ fit-silhouette: install ## Generate training pictures and fit the silhouette est
 	@$(BIN)/python -m gpu_worker.training.fit_silhouette
 
 clean: ## Remove what was installed, built and stored
-	rm -rf $(VENV) .venv-hmr2 .data embed/node_modules embed/dist shopify_extension/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-hmr2 .data embed/node_modules embed/dist shopify_extension/node_modules shopify_extension/dev/cli/node_modules .mypy_cache .ruff_cache .pytest_cache
