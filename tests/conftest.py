@@ -135,8 +135,16 @@ def providers(queue: ComputeQueue, clock: Clock) -> Providers:
 
 
 @pytest.fixture
-async def app(settings: Settings, clock: Clock, providers: Providers) -> AsyncIterator[Litestar]:
-    service = create_app(settings, clock=clock, providers=providers)
+def shopify_http() -> httpx.AsyncClient | None:
+    """What leads to Shopify, where the test has one."""
+    return None
+
+
+@pytest.fixture
+async def app(
+    settings: Settings, clock: Clock, providers: Providers, shopify_http: httpx.AsyncClient | None
+) -> AsyncIterator[Litestar]:
+    service = create_app(settings, clock=clock, providers=providers, shopify_http=shopify_http)
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
