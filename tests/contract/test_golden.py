@@ -23,6 +23,19 @@ SHA256 = {
     "job_input_two_photos.v1.json": "f86cc347a97b4fc9fa9851510763369a41fe2046bfb802b46439bc351ba3e5eb",
     "manifest_avatar.v1.json": "e59a84357e642a85720d464438794d5e617758443f966a685d8cd02c1cb13bfa",
     "manifest_noop.v1.json": "f2a824444279b7c6c68180f8439eb58af8fdb7cfeb2a3fd4a45af37d05c66aef",
+    "runpod/cancelled.v1.json": "2054105243d6b196abd8f7f51db15b089b000edf4701469317f58f71327cf55b",
+    "runpod/completed.v1.json": "cba05788d72c0c67f004e64160430a98f2af6d856ecf9278bbd89f3dfeecb820",
+    "runpod/expired.v1.json": "e901b20bd81ee2d686d1a15059a4884f7ee052b33a7e57cdeb4e3cf895096ff1",
+    "runpod/failed_by_an_exception.v1.json": "c1db19e2339e31d06e3b760621f481a7c094ca66b4ff2585cc6a7e3db4a7cf74",
+    "runpod/failed_by_the_handler.v1.json": "43bd5af989456aedeb46427e25826ca48ab682cc5fe1dc1ea4deaccab760ceff",
+    "runpod/health.v1.json": "6ab9e718865fa4bb32d42b43e9081a07b3047d864efd031d9d4c6638876d253a",
+    "runpod/purged.v1.json": "db94b956642b606a5cb77203af12e0d4d1beafcbcc8a93690429c24fe0876379",
+    "runpod/states_added_later.v1.json": "3621e5bcfae8da1b40b4c1176a13cf53220bc8526adafec979430d6c3e325b10",
+    "runpod/throttled.v1.json": "3684c2e6528c0a86caa4f1f7379f94891c56233bdb94949b71287860696884ed",
+    "runpod/timed_out.v1.json": "0e126b7cdcb0c8d0be90c7081d7a4e8a1c459d40f7cb54e492a3edfd71df5af8",
+    "runpod/too_large.v1.json": "e89da99e5f36e69af331cc5cb2336f2e3a95575481b5aa05a3fef097500fb777",
+    "runpod/unknown.v1.json": "1a5161be90001bd139f0d3e2815a3d892917d2bd432bae7c94d2ddbb9098dc02",
+    "runpod/wrong_key.v1.json": "7ec0ddfca3044770504870324b86aecb63b301546159159564ebac0c24bf225b",
     "words.v1.json": "b8683f827d73f9f0d9f1e5e6dbfbb33846880920f836626f242b7faa6f9c4e60",
     "worker_error_permanent.v1.json": "800a344c26437071317f953fca4c1f0613fce7e8abb46c5f79ec6b1cd5cd6f20",
     "worker_error_retryable.v1.json": "5e87829adc6158883a1b0dc114df0de623cbef88f0d23acb620d171748f2be92",
@@ -39,7 +52,8 @@ def golden(name: str) -> Any:
 
 
 def test_golden_files_are_added_and_never_edited() -> None:
-    assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in GOLDEN.iterdir()} == SHA256
+    files = [path for path in GOLDEN.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(GOLDEN)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files} == SHA256
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in TYPES for name in names(kind)])
