@@ -20,6 +20,7 @@ except ImportError:  # built from source: without a C++ compiler files are quant
 
 GENERATOR = "TryOn"
 FLOAT, SIGNED_BYTE, UNSIGNED_BYTE, SIGNED_SHORT, UNSIGNED_SHORT = 5126, 5120, 5121, 5122, 5123
+UNSIGNED_INT = 5125
 VERTICES, TRIANGLES = 34962, 34963
 NORMAL_STEPS = 127
 QUANTIZATION, MESHOPT, TRANSFORM = "KHR_mesh_quantization", "EXT_meshopt_compression", "KHR_texture_transform"
@@ -88,11 +89,13 @@ class GltfFile:
         return self._accessor(accessor, {**view, "byteStride": _ALIGNMENT, "target": VERTICES})
 
     def add_triangles(self, faces: NDArray[np.int32]) -> int:
-        """(F, 3) of at most 65,536 vertices."""
-        indices = faces.reshape(-1).astype(np.uint16)
+        """(F, 3), in two bytes an index where they suffice."""
+        is_wide = int(faces.max()) > np.iinfo(np.uint16).max - 1
+        indices = faces.reshape(-1).astype(np.uint32 if is_wide else np.uint16)
         packed = _packed_triangles(indices) if self.compressed else indices.tobytes()
         view = self._view(packed, indices.itemsize, len(indices), "TRIANGLES")
-        accessor = {"componentType": UNSIGNED_SHORT, "count": len(indices), "type": "SCALAR"}
+        component = UNSIGNED_INT if is_wide else UNSIGNED_SHORT
+        accessor = {"componentType": component, "count": len(indices), "type": "SCALAR"}
         return self._accessor(accessor, {**view, "target": TRIANGLES})
 
     def add_picture(self, media_type: str, data: bytes) -> int:
@@ -135,6 +138,7 @@ class GltfFile:
             required.add(MESHOPT)
             buffers.append({"byteLength": self._plain_bytes, "extensions": {MESHOPT: {"fallback": True}}})
         used = required | self.optional_extensions
+        below = {child for node in self.nodes for child in node.get("children", ())}
         asset = {"version": "2.0", "generator": GENERATOR}
         pictures = {
             "images": self._images,
@@ -147,7 +151,7 @@ class GltfFile:
             **({"extensionsRequired": sorted(required)} if required else {}),
             **(pictures if self._images else {}),
             "scene": 0,
-            "scenes": [{"nodes": list(range(len(self.nodes)))}],
+            "scenes": [{"nodes": [number for number in range(len(self.nodes)) if number not in below]}],
             "nodes": self.nodes,
             "meshes": self.meshes,
             "materials": self.materials,
@@ -174,7 +178,7 @@ def _packed_vertices(rows: NDArray[Any]) -> bytes:
     return encoded
 
 
-def _packed_triangles(indices: NDArray[np.uint16]) -> bytes:
+def _packed_triangles(indices: NDArray[np.uint16 | np.uint32]) -> bytes:
     meshoptimizer.encode_index_version(1)
     encoded: bytes = meshoptimizer.encode_index_buffer(indices.astype(np.uint32), len(indices), int(indices.max()) + 1)
     return encoded
