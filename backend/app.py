@@ -21,6 +21,7 @@ from backend.core.db import Database, provide_session
 from backend.core.health import HealthController
 from backend.core.housekeeping import Housekeeping
 from backend.core.logging import RequestLog
+from backend.core.loops import Loop
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
 from backend.core.request_counts import RequestCounts
@@ -44,8 +45,11 @@ from backend.operations.controller import MetricsController
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
+from backend.shopify.inbox_controller import WebhookController
+from backend.shopify.pixel_tokens import PixelTokens
 from backend.shopify.proxy_controller import ProxyController
 from backend.shopify.shop import Shopify, new_http
+from backend.shopify.work import CheckoutLinks, ShopifyWork
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
@@ -72,6 +76,7 @@ FEATURES = (
     EmbedController,
     ProxyController,
     AdminController,
+    WebhookController,
 )
 
 DEPENDENCIES = {
@@ -108,6 +113,7 @@ def create_app(
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
     shopify = Shopify(database, clock, settings, shopify_http or new_http()) if settings.shopify_client_id else None
+    shopify_work = ShopifyWork(database, clock, settings, shopify, store, eraser) if shopify else None
     outcomes: OutcomesByKind = {
         "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
         "garment": GarmentOutcomes(clock),
@@ -140,6 +146,7 @@ def create_app(
         lifespan=[
             _closing(database, store, providers),
             *([_closing_shopify(shopify)] if shopify else []),
+            *([_looping(shopify_work.loop)] if shopify_work and sees_jobs_through else []),
             *([_sweeping(sweeper)] if sees_jobs_through else []),
         ],
         logging_config=None,
@@ -157,12 +164,14 @@ def create_app(
                 "front_end": FrontEnd(settings.embed_dist_dir),
                 "eraser": eraser,
                 "shopify": shopify,
+                "shopify_work": shopify_work,
+                "pixel_tokens": PixelTokens(database, settings.token_signing_key),
                 "sweeper": sweeper,
                 "providers": providers,
                 "books": books,
                 "request_counts": request_counts,
                 "wake": sweeper.wake,
-                "checkout_listeners": (),
+                "checkout_listeners": (CheckoutLinks(clock).linked,),
                 "avatar_listeners": (open_sessions.avatar_changed,),
                 "garment_listeners": (open_sessions,),
             }
@@ -206,6 +215,19 @@ def _sweeping(sweeper: Sweeper) -> Lifespan:
             yield
         finally:
             await sweeper.stop(loop)
+
+    return lifespan
+
+
+def _looping(loop: Loop) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        task = asyncio.create_task(loop.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     return lifespan
 

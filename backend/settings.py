@@ -67,6 +67,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Still accepted while Shopify moves over to a new secret; empty otherwise."""
     shopify_token_key: str
     """Seals the shops' access tokens in the database."""
+    shopify_partner_organization: str
+    """Number of the Partner account, to ask for a shop's plan; empty: plans are not asked for and count as open."""
+    shopify_partner_app_gid: str
+    shopify_partner_token: str
     shopify_demo_url: str
     """A stand-in for Shopify on this machine, for the demo and its tests; refused in production and off loopback."""
     shopify_demo_storefront: str
@@ -125,6 +129,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             shopify_client_secret=env.get("SHOPIFY_CLIENT_SECRET") or "",
             shopify_client_secret_previous=env.get("SHOPIFY_CLIENT_SECRET_PREVIOUS") or "",
             shopify_token_key=env.get("SHOPIFY_TOKEN_KEY") or "",
+            shopify_partner_organization=env.get("SHOPIFY_PARTNER_ORGANIZATION") or "",
+            shopify_partner_app_gid=env.get("SHOPIFY_PARTNER_APP_GID") or "",
+            shopify_partner_token=env.get("SHOPIFY_PARTNER_TOKEN") or "",
             shopify_demo_url=(env.get("SHOPIFY_DEMO_URL") or "").rstrip("/"),
             shopify_demo_storefront=(env.get("SHOPIFY_DEMO_STOREFRONT") or "").rstrip("/"),
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
@@ -164,6 +171,9 @@ def _shopify_faults(settings: Settings) -> list[str]:
     faults = []
     if any(together) and not all(together):
         faults.append("SHOPIFY_CLIENT_ID, SHOPIFY_CLIENT_SECRET and SHOPIFY_TOKEN_KEY are set together or not at all.")
+    partner = (settings.shopify_partner_organization, settings.shopify_partner_app_gid, settings.shopify_partner_token)
+    if any(partner) and not (all(partner) and all(together)):
+        faults.append("The three SHOPIFY_PARTNER_… settings are set together, beside those of the app, or not at all.")
     if settings.shopify_token_key and len(settings.shopify_token_key.encode()) < MIN_KEY_BYTES:
         faults.append(f"SHOPIFY_TOKEN_KEY must have at least {MIN_KEY_BYTES} bytes.")
     stand_ins = (

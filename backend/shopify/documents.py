@@ -246,14 +246,20 @@ ORDERS_UPDATED = Document(
     "orders_updated",
     """
     query OrdersUpdated($query: String!, $after: String) {
-      orders(first: 100, after: $after, query: $query, sortKey: UPDATED_AT) {
-        nodes { id updatedAt }
+      orders(first: 20, after: $after, query: $query, sortKey: UPDATED_AT) {
+        nodes {
+          id updatedAt
+          lineItems(first: 25) {
+            nodes { product { id } customAttributes { key } }
+            pageInfo { hasNextPage }
+          }
+        }
         pageInfo { hasNextPage endCursor }
       }
     }
     """,
 )
-"""`query` such as `updated_at:>='2026-11-20T00:00:00Z'`."""
+"""`query` such as `updated_at:>='2026-11-20T00:00:00Z'`. Just enough of each order to see whether it is to be read."""
 
 RETURN_REASONS = Document(
     "return_reasons",

@@ -51,4 +51,4 @@ class WebhookController(Controller):
             is_new = await Inbox(session, state.clock).take(envelope, body)
         log.info("webhook.received", topic=envelope.topic, shop=envelope.shop, is_new=is_new)
         if is_new:
-            await state.shopify_wake()
+            await state.shopify_work.loop.wake()

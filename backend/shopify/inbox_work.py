@@ -44,6 +44,8 @@ class Outcome(msgspec.Struct, frozen=True):
     state: Literal["done", "ignored"] = "done"
     reason: str | None = None
     receipt: dict[str, object] | None = None
+    answers_waiting: bool = False
+    """The resource was read anew: hints that were waiting behind this one are answered too."""
     again_at: datetime | None = None
     """The work is to be repeated once more at that time, and is not over before."""
 
@@ -91,7 +93,7 @@ class InboxWork:
             log.exception("webhook.faulted", delivery_id=str(delivery.id), topic=delivery.topic)
             await self._put_off(delivery, type(fault).__name__)
         else:
-            await self._finish(delivery, covered, outcome)
+            await self._finish(delivery, covered if outcome.answers_waiting else [delivery.id], outcome)
 
     async def purge(self) -> int:
         """Finished rows after a week. A right that could not be granted stays, whatever its age."""

@@ -101,10 +101,10 @@ class OrderBook:
             sum(row.property_fault is not None for row, _ in lines),
         )
 
-    async def link_checkouts(self, session: AsyncSession, brand_id: UUID, order_ids: set[str]) -> None:
+    async def link_checkouts(self, brand_id: UUID, order_ids: set[str]) -> None:
         """A pixel named sessions for orders that may be here already; what comes later finds the link itself."""
         for order_id in sorted(order_ids):
-            order = await session.scalar(
+            order = await self.session.scalar(
                 select(Order)
                 .where(Order.brand_id == brand_id, Order.order_ref == order_id.rsplit("/", 1)[-1])
                 .with_for_update()

@@ -20,7 +20,7 @@ from backend.shopify.shop_facts import read_shop
 log = structlog.get_logger()
 
 DONE = "done"
-PIXEL_PATH = "/v1/pixel-events"
+PIXEL_PATH = "/v1/events"
 ENDS_THE_ROUND = (NeedsVisit, NotInstalled, TokenRefused, ShopifyUnavailable)
 """With these the next step would fail too."""
 

@@ -1,0 +1,70 @@
+"""Every night the orders of two days are looked at again: what a lost webhook would have said is known in a day."""
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from backend.core.clock import Clock
+from backend.core.db import Database
+from backend.shopify.admin import Admin
+from backend.shopify.chores import Chore
+from backend.shopify.documents import ORDERS_UPDATED, RETURN_REASONS
+from backend.shopify.order_book import OrderBook
+from backend.shopify.order_facts import last_segment
+from backend.shopify.orders import Orders
+from backend.shopify.return_reasons import is_mapped
+from backend.shopify.topics import SESSION_PROPERTY
+
+log = structlog.get_logger()
+
+LOOK_BACK = timedelta(hours=48)
+
+
+class Reconcile:
+    def __init__(self, database: Database, clock: Clock, admin: Admin, orders: Orders) -> None:
+        self.database = database
+        self.clock = clock
+        self.admin = admin
+        self.orders = orders
+
+    async def orders_of(self, chore: Chore) -> None:
+        since = (self.clock.now() - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
+        after: str | None = None
+        read = 0
+        while True:
+            query = {"query": f"updated_at:>='{since}'", "after": after}
+            page = (await self.admin.run(chore.shop, ORDERS_UPDATED, query))["orders"]
+            for node in page["nodes"]:
+                if await self._is_ours(chore, node):
+                    await self.orders.read_and_keep(chore.shop, chore.brand_id, int(last_segment(node["id"])))
+                    read += 1
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+            after = page["pageInfo"]["endCursor"]
+        log.info("orders.reconciled", shop=chore.shop, read=read)
+
+    async def reasons_of(self, chore: Chore) -> None:
+        """Reasons that merchants may meet and our table does not know: told to the operator, counted as `other`."""
+        after: str | None = None
+        while True:
+            page = (await self.admin.run(chore.shop, RETURN_REASONS, {"after": after}))["returnReasonDefinitions"]
+            for node in page["nodes"]:
+                if not node["deleted"] and not is_mapped(node["handle"]):
+                    log.info("return_reason.unmapped", handle=node["handle"])
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+
+    async def _is_ours(self, chore: Chore, node: dict[str, Any]) -> bool:
+        """By the little that the list shows; what is of no concern is not read."""
+        lines = node["lineItems"]
+        if lines["pageInfo"]["hasNextPage"]:
+            return True
+        if any(one["key"] == SESSION_PROPERTY for line in lines["nodes"] for one in line["customAttributes"]):
+            return True
+        products = {int(last_segment(line["product"]["id"])) for line in lines["nodes"] if line["product"]}
+        async with self.database.transaction(read_only=True) as session:
+            book = OrderBook(session, self.clock)
+            ref = last_segment(node["id"])
+            return await book.is_known(chore.brand_id, ref) or await book.has_garment(chore.brand_id, products)

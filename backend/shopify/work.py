@@ -1,0 +1,125 @@
+"""What is done for shops in the background, beside the jobs: the inbox, chores, and the bills."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import Clock
+from backend.core.db import Database
+from backend.core.loops import Loop
+from backend.core.storage import ObjectStore
+from backend.garments.models import Garment
+from backend.settings import Settings
+from backend.shopify.billing import Billing, Plans
+from backend.shopify.catalogue import SHARDS_AFTER, Catalogue
+from backend.shopify.chores import Chore, ChoreBook, Chores, ChoreSpec
+from backend.shopify.compliance import Compliance
+from backend.shopify.inbox_work import Handler, InboxWork
+from backend.shopify.installs import InstallService
+from backend.shopify.models import ACTIVE, ShopifyInstall
+from backend.shopify.order_book import OrderBook
+from backend.shopify.orders import Orders
+from backend.shopify.probe import AppNews, Probe
+from backend.shopify.readiness import Readiness
+from backend.shopify.reconcile import Reconcile
+from backend.shopify.shop import Shopify
+from backend.shopify.topics import Kind
+from backend.shoppers.erasures import Eraser
+
+TICK_S = 1.0
+NIGHTLY, WEEKLY = timedelta(days=1), timedelta(days=7)
+LOOK_ROUND_EVERY = timedelta(seconds=30)
+PURGE_EVERY = timedelta(hours=1)
+
+
+class ShopifyWork:
+    def __init__(
+        self, database: Database, clock: Clock, settings: Settings, shopify: Shopify, store: ObjectStore, eraser: Eraser
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        probe = Probe(shopify.admin)
+        orders = Orders(database, clock, shopify.admin)
+        catalogue = Catalogue(database, clock, shopify.admin)
+        reconcile = Reconcile(database, clock, shopify.admin, orders)
+        handlers: Mapping[Kind, Handler] = {
+            Kind.COMPLIANCE: Compliance(database, clock, store, eraser, probe).handle,
+            Kind.APP: AppNews(database, clock, probe, shopify.setup).handle,
+            Kind.ORDER: orders.handle,
+            Kind.PRODUCT: catalogue.handle,
+        }
+        self.inbox = InboxWork(database, clock, handlers)
+
+        async def import_products(chore: Chore) -> None:
+            await catalogue.import_picked(chore, self.chores)
+
+        self.chores = Chores(
+            database,
+            clock,
+            {
+                "import_products": ChoreSpec(import_products),
+                "write_shards": ChoreSpec(Readiness(database, clock, shopify.app_data).write_shards),
+                "reconcile_orders": ChoreSpec(reconcile.orders_of, NIGHTLY),
+                "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
+                "read_plan": ChoreSpec(Plans(database, clock, settings, shopify.http).read_plan, NIGHTLY),
+            },
+        )
+        self.billing = Billing(database, clock, settings, shopify.http, shopify.addresses)
+        self._garments: dict[UUID, tuple[int, datetime | None]] = {}
+        self._looked_at: datetime | None = None
+        self._purged_at: datetime | None = None
+        steps = (self.inbox.run_due, self.look_round, self.chores.run_due, self.send_bills, self.purge)
+        self.loop = Loop("shopify", steps, tick_s=TICK_S)
+
+    async def send_bills(self) -> int:
+        return await self.billing.collect_if_due() + await self.billing.send_due()
+
+    async def look_round(self) -> int:
+        """Shops new to the regular chores, and garments that came, changed or went by whatever road."""
+        now = self.clock.now()
+        if self._looked_at is not None and now - self._looked_at < LOOK_ROUND_EVERY:
+            return 0
+        self._looked_at = now
+        return await self.chores.plan() + await self._notice_garments()
+
+    async def purge(self) -> int:
+        now = self.clock.now()
+        if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
+            return 0
+        self._purged_at = now
+        return await self.inbox.purge()
+
+    async def _notice_garments(self) -> int:
+        """By their number and newest time; after a start everything counts as changed, and nothing is written twice."""
+        async with self.database.transaction(read_only=True) as session:
+            rows = await session.execute(
+                select(Garment.brand_id, func.count(), func.max(Garment.updated_at))  # tenant: all shops, by brand
+                .join(ShopifyInstall, ShopifyInstall.brand_id == Garment.brand_id)
+                .where(ShopifyInstall.status == ACTIVE, Garment.shopify_product_id.is_not(None))
+                .group_by(Garment.brand_id)
+            )
+            present: dict[UUID, tuple[int, datetime | None]] = {row[0]: (row[1], row[2]) for row in rows}
+        changed = [
+            brand_id
+            for brand_id in present.keys() | self._garments.keys()
+            if present.get(brand_id) != self._garments.get(brand_id)
+        ]
+        self._garments = present
+        for brand_id in changed:
+            async with self.database.transaction() as session:
+                if await InstallService(session, self.clock).of_brand(brand_id) is not None:
+                    await ChoreBook(session, self.clock).ask(brand_id, "write_shards", after=SHARDS_AFTER)
+        return len(changed)
+
+
+class CheckoutLinks:
+    """What `create_app` gives to the events, which may not know of orders: a pixel named sessions for some."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    async def linked(self, session: AsyncSession, brand_id: UUID, order_ids: set[str]) -> None:
+        await OrderBook(session, self.clock).link_checkouts(brand_id, order_ids)
