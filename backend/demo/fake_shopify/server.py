@@ -36,8 +36,8 @@ def make_server(fake: FakeShopify, target: str = "") -> Litestar:
     """`target`: the app's address, where webhooks go that the control endpoints fire."""
 
     @route(["/", "/{path:path}"], http_method=["GET", "POST"])
-    async def answer(request: Request[Any, Any, Any], path: str = "") -> Answer:
-        parts = [part for part in path.split("/") if part]
+    async def answer(request: Request[Any, Any, Any]) -> Answer:
+        parts = [part for part in request.url.path.split("/") if part]
         body = await request.body()
         if parts and parts[0] == "_":
             return await control.answer(fake, target, request.method, parts[1:], body)

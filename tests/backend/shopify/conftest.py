@@ -1,0 +1,79 @@
+"""The service with a Shopify app set up, and a Shopify that keeps its promises by Shopify's own schema."""
+
+import os
+import warnings
+from collections.abc import Awaitable, Callable
+
+import httpx
+import msgspec
+import pytest
+from litestar import Litestar
+
+from backend.demo.fake_shopify.schema import AdminSchema, SchemaMissing
+from backend.demo.fake_shopify.server import FakeTransport
+from backend.demo.fake_shopify.world import FakeShopify
+from backend.settings import Settings
+from backend.shopify.documents import API_VERSION
+from backend.shopify.shop import Shopify
+from tests.fakes import HandClock
+
+CLIENT_ID = "client-id-of-the-tests"
+SECRET = "shpss_current-secret-of-the-tests"
+PREVIOUS_SECRET = "shpss_previous-secret-of-the-tests"
+SHOP_A, SHOP_B = "shop-a.myshopify.com", "shop-b.myshopify.com"
+
+Visit = Callable[[str], Awaitable[httpx.Response]]
+
+
+def load_schema(version: str) -> AdminSchema:
+    """Skipped loudly without the JavaScript packages, refused where they are required."""
+    try:
+        return AdminSchema(version)
+    except SchemaMissing as reason:
+        if os.environ.get("REQUIRE_SHOPIFY_SCHEMA") == "1":
+            raise
+        warnings.warn(pytest.PytestWarning(f"Nothing was tested on Shopify's schema: {reason}"), stacklevel=1)
+        pytest.skip(f"NOT TESTED ON SHOPIFY'S SCHEMA: {reason}")
+
+
+@pytest.fixture(scope="session")
+def admin_schema() -> AdminSchema:
+    return load_schema(API_VERSION)
+
+
+@pytest.fixture
+def fake(admin_schema: AdminSchema, clock: HandClock) -> FakeShopify:
+    return FakeShopify(admin_schema, clock, CLIENT_ID, SECRET)
+
+
+@pytest.fixture
+def shopify_http(fake: FakeShopify) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=FakeTransport(fake), headers={"User-Agent": "TryOn tests"})
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return msgspec.structs.replace(
+        settings,
+        shopify_client_id=CLIENT_ID,
+        shopify_client_secret=SECRET,
+        shopify_client_secret_previous=PREVIOUS_SECRET,
+        shopify_token_key="token-sealing-key-of-the-tests-0123456789",
+    )
+
+
+@pytest.fixture
+def shopify(app: Litestar) -> Shopify:
+    bundle: Shopify = app.state.shopify
+    return bundle
+
+
+@pytest.fixture
+def visit(http: httpx.AsyncClient, fake: FakeShopify) -> Visit:
+    """The merchant opens the app; its set-up has run when the answer is back."""
+
+    async def open_admin(shop: str) -> httpx.Response:
+        fake.shop(shop)
+        return await http.get("/admin", params={"shop": shop, "id_token": fake.session_token(shop)})
+
+    return open_admin
