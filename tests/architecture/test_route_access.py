@@ -28,6 +28,7 @@ PUBLIC = {
     "get_embed_page": "a page without data; its key selects who may frame it",
     "get_embed_asset": "the front end's files",
     "exchange_embed_code": "the code or token in the body is the credential",
+    "receive_shopify_webhook": "the signature over the body is the credential",
     "open_shopify_frame": "the query's signature is the credential",
     "answer_shopify_ping": "the query's signature is the credential; says only that the path leads here",
 }
