@@ -91,7 +91,8 @@ class GltfFile:
     def add_triangles(self, faces: NDArray[np.int32]) -> int:
         """(F, 3), in two bytes an index where they suffice."""
         is_wide = int(faces.max()) > np.iinfo(np.uint16).max - 1
-        indices = faces.reshape(-1).astype(np.uint32 if is_wide else np.uint16)
+        flat = faces.reshape(-1)
+        indices = flat.astype(np.uint32) if is_wide else flat.astype(np.uint16)
         packed = _packed_triangles(indices) if self.compressed else indices.tobytes()
         view = self._view(packed, indices.itemsize, len(indices), "TRIANGLES")
         component = UNSIGNED_INT if is_wide else UNSIGNED_SHORT
@@ -178,7 +179,7 @@ def _packed_vertices(rows: NDArray[Any]) -> bytes:
     return encoded
 
 
-def _packed_triangles(indices: NDArray[np.uint16 | np.uint32]) -> bytes:
+def _packed_triangles(indices: NDArray[np.uint16] | NDArray[np.uint32]) -> bytes:
     meshoptimizer.encode_index_version(1)
     encoded: bytes = meshoptimizer.encode_index_buffer(indices.astype(np.uint32), len(indices), int(indices.max()) + 1)
     return encoded
