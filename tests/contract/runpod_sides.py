@@ -199,7 +199,8 @@ class RecordedSide:
         if surprise:
             self.surprises.append(surprise)
             return web.Response(status=599)
-        return web.json_response(exchange.body, status=exchange.status, headers=exchange.headers)
+        headers = {"Content-Type": "application/json"} | exchange.headers
+        return web.Response(body=json.dumps(exchange.body).encode(), status=exchange.status, headers=headers)
 
 
 def _difference(wanted: RecordedRequest, request: web.Request, body: bytes) -> str:

@@ -6,11 +6,14 @@ RunPod itself: RUNPOD_CONTRACT_ENDPOINT (an endpoint id) and RUNPOD_CONTRACT_KEY
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from pytest_socket import socket_allow_hosts
 
 from backend.jobs.answers import read_id
 from backend.jobs.queue import Gone, NotAccepted, Rejected, RunPodQueue, Unreachable
+from tests.conftest import LOOPBACK
 from tests.contract.runpod_sides import RealSide, Side, local_side, recorded_side, seen, submission
 
 ENDPOINT, KEY = "RUNPOD_CONTRACT_ENDPOINT", "RUNPOD_CONTRACT_KEY"
@@ -46,6 +49,7 @@ def _real_side() -> RealSide:
     endpoint_id, key = os.environ.get(ENDPOINT), os.environ.get(KEY)
     if not endpoint_id or not key:
         pytest.skip(f"NOT TESTED ON RUNPOD: {ENDPOINT} and {KEY} are not set")
+    socket_allow_hosts([*LOOPBACK, str(urlsplit(RUNPOD).hostname)], allow_unix_socket=True)
     return RealSide(endpoint_id, key, RUNPOD)
 
 
