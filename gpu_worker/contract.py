@@ -55,9 +55,16 @@ PHOTO_REFUSALS = (
 )
 """Refusals of a photo: an outcome the shopper can act on, never retried."""
 
-GARMENT_REFUSALS = ("garment_invalid", "garment_unclear", "body_invalid", "does_not_fit")
-"""Refusals of a garment, of a file that may mean several things, of a body as something to dress, and of every size on
-this body: outcomes, never retried.
+GARMENT_REFUSALS = (
+    "garment_invalid",
+    "garment_unclear",
+    "look_invalid",
+    "look_too_large",
+    "body_invalid",
+    "does_not_fit",
+)
+"""Refusals of a garment, of a file that may mean several things, of its look, of a body as something to dress, and of
+every size on this body: outcomes, never retried.
 """
 
 PERMANENT_ERRORS = (*PHOTO_REFUSALS, *GARMENT_REFUSALS, "photo_gone", "input_invalid", "contract_version")
@@ -146,6 +153,8 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: dict[str, InputFile] = {}
     outputs: dict[str, OutputFile] = {}
     params: dict[str, object] = {}
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
+    """Of the HTTP request that ordered it, for the log."""
 
 
 class Quantity(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from gpu_worker import logs
 from gpu_worker.contract import (
     CONTRACT_VERSION,
     PERMANENT_ERRORS,
@@ -146,16 +147,24 @@ def make_handler(
     worker = _JobRunner(pipeline, tailor, settings, report, process_start_ms)
 
     async def handler(job: Job) -> dict[str, Any]:
+        with logs.about(job):
+            return await answered(job)
+
+    async def answered(job: Job) -> dict[str, Any]:
+        started_s = time.perf_counter()
         try:
-            return await worker.run(job)
+            answer = await worker.run(job)
+            duration_ms = round((time.perf_counter() - started_s) * 1000, 1)
+            log.info("job.done", extra={"facts": {"duration_ms": duration_ms}})
+            return answer  # noqa: TRY300  what follows is for failures alone
         except Exception as error:  # noqa: BLE001  nothing may escape, see above
             failure = failure_of(error)
-            _log_failure(job, failure, error)
-            answer: dict[str, Any] = {"error": msgspec.json.encode(failure).decode()}
+            _log_failure(failure, error)
+            told: dict[str, Any] = {"error": msgspec.json.encode(failure).decode()}
             if failure.code == "out_of_memory":
-                answer["refresh_worker"] = True
+                told["refresh_worker"] = True
                 on_out_of_memory()
-            return answer
+            return told
 
     return handler
 
@@ -367,11 +376,11 @@ def _timed(timings_ms: dict[str, float], name: str) -> Iterator[None]:
     timings_ms[name] = (time.perf_counter() - start_s) * 1000
 
 
-def _log_failure(job: Job, failure: WorkerError, error: Exception) -> None:
+def _log_failure(failure: WorkerError, error: Exception) -> None:
     """Code, kind and place of a failure, never its text."""
-    place = ""
+    facts = {"code": failure.code, "fault": type(error).__name__}
     if failure.code == "internal" and (frame := error.__traceback__):
         while frame.tb_next:
             frame = frame.tb_next
-        place = f" at {frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
-    log.warning("job %s: %s (%s%s)", job.get("id"), failure.code, type(error).__name__, place)
+        facts["place"] = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}"
+    log.warning("job.failed", extra={"facts": facts})

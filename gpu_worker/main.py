@@ -19,6 +19,7 @@ import aiohttp
 import psutil
 from PIL import Image
 
+from gpu_worker import logs
 from gpu_worker.available import Hmr2Settings, photo_estimator
 from gpu_worker.contract import AvatarParams
 from gpu_worker.handler import AvatarPipeline, Handler, Job, Report, failure_of, make_handler
@@ -150,7 +151,7 @@ def load_tailor() -> "Tailor":
 
 def main() -> None:
     """Load everything first, so that the first job is as quick as the rest; then take jobs."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logs.configure()
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar, cast
 
+import msgspec
 import structlog
 
 from backend.core.storage import ObjectNotFound, ObjectStore, StorageError
@@ -95,6 +96,10 @@ class Dispatcher:
 
     async def _dispatch(self, choice: tuple[Job, Provider]) -> None:
         job, provider = choice
+        with structlog.contextvars.bound_contextvars(request_id=job.request_id):
+            await self._dispatch_to(job, provider)
+
+    async def _dispatch_to(self, job: Job, provider: Provider) -> None:
         ticket = provider.enter()
         if ticket is None:  # a probe is under way, or it has failed since it was chosen
             return
@@ -128,6 +133,7 @@ class Dispatcher:
             log.warning("job.unknown", job_id=str(job.id), provider=provider.name, reason=doubt.reason)
             await self.ledger.unknown(attempt, doubt.reason)
         else:
+            log.info("job.sent", job_id=str(job.id), attempt_id=str(attempt.id), kind=job.kind, provider=provider.name)
             poll_after = states.poll_delay(timedelta(0), is_local=provider.queue.is_local)
             if not await self.ledger.submitted(attempt, rp_id, poll_after):
                 await provider.queue.cancel(rp_id)  # the shopper has deleted the avatar in this moment
@@ -157,7 +163,8 @@ class Dispatcher:
                 min_ttl=WRITE_LIFE,
             )
             outputs[name] = OutputFile(put.url, put.headers, output.max_bytes)
-        order = JobInput(CONTRACT_VERSION, str(attempt.id), _kind(job), inputs, outputs, work.params)
+        request_id = job.request_id or msgspec.UNSET
+        order = JobInput(CONTRACT_VERSION, str(attempt.id), _kind(job), inputs, outputs, work.params, request_id)
         return Submission(order, f"{self.public_base_url}/hooks/jobs/{attempt.id}/{claimed.token}")
 
 

@@ -53,6 +53,8 @@ class Job(BrandOwned):
     error_code: Mapped[str | None]
     is_retryable: Mapped[bool | None]
     finished_at: Mapped[datetime | None]
+    request_id: Mapped[str | None]
+    """Of the HTTP request that ordered it last: one id in every line of the log, here and at the worker."""
     hits: Mapped[int] = mapped_column(default=0)
     """How often it was ordered again and its result was still there."""
 

@@ -48,7 +48,8 @@ class Reconciler:
         if looked is None:
             return
         try:
-            await self._look(looked)
+            with structlog.contextvars.bound_contextvars(request_id=looked.job.request_id):
+                await self._look(looked)
         except StorageError as error:
             log.warning("job.store_unavailable", attempt_id=str(attempt.id), fault=type(error).__name__)
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
@@ -48,6 +49,7 @@ class JobService:
             "cache_key": order.cache_key,
             "input": msgspec.to_builtins(order.work),
             "state": states.QUEUED,
+            "request_id": _request_id(),
             "attempt_n": 0,
             "executions": 0,
             **_times(order, now),
@@ -84,6 +86,7 @@ class JobService:
             .values(
                 state=states.QUEUED,
                 input=msgspec.to_builtins(order.work),
+                request_id=_request_id(),
                 executions=0,
                 moved_from=None,
                 stage=None,
@@ -155,6 +158,12 @@ class JobService:
                 )
                 .values(poll_at=now, updated_at=now)
             )
+
+
+def _request_id() -> str | None:
+    """As the request's log names itself; None outside of requests."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return request_id if isinstance(request_id, str) else None
 
 
 def _times(order: Order, now: datetime) -> dict[str, Any]:

@@ -20,6 +20,7 @@ SHA256 = {
     "job_input_answers.v1.json": "30f0f895e20334dc96549060acc89415a83a67e97e1ce3ad9f3be69a672a1eb7",
     "job_input_noop.v1.json": "34051dd5e8d84ecf64ee53e71bee273aac99298fb5d48d679f09b4eddccd94a0",
     "job_input_photo.v1.json": "3062f0e47c86e1284faca66939da1abe20bfacdc62a98520ea1bc35ce93c24a8",
+    "job_input_traced.v1.json": "a0d1f778998d307a57ce0390727e08cf3583f7dd98f8b6363a0353e8dd09880e",
     "job_input_two_photos.v1.json": "f86cc347a97b4fc9fa9851510763369a41fe2046bfb802b46439bc351ba3e5eb",
     "manifest_avatar.v1.json": "e59a84357e642a85720d464438794d5e617758443f966a685d8cd02c1cb13bfa",
     "manifest_noop.v1.json": "f2a824444279b7c6c68180f8439eb58af8fdb7cfeb2a3fd4a45af37d05c66aef",
