@@ -27,7 +27,7 @@ UPS = {
     "-y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
     "-z": np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]]),
 }
-"""The file's axis that points up -> rotation to canonical axes. glTF's own comes first and wins where it fits."""
+"""The file's upward axis -> rotation to canonical axes. glTF's own comes first and wins where it fits."""
 QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 HALF = np.diag([-1.0, -1.0, 1.0])
 
@@ -55,7 +55,7 @@ FEWEST_IN_OPENING = 6
 CLEARLY_BETTER, CLEARLY_WRONG = 0.6, 0.08
 """Another orientation is taken when less than this share of the overlap is left, and only where there is any."""
 NECK_DROP_M = 0.02
-"""The front of a neckline or waistband lies lower than its back; by more than this the other way round, it is turned."""
+"""The file's upward axis -> rotation to canonical axes. glTF's own comes first and wins where it fits."""
 SLEEVE_OFF_AXIS_M = (0.12, 0.18)
 """Cloth within the first distance of a sleeve's axis turns with it, beyond the second not at all."""
 
@@ -71,13 +71,18 @@ class Fixed:
 
 @dataclass(frozen=True, eq=False)
 class Seated:
-    """points : (R, 3) canonical; overlap : share of them inside the body; arm_degrees : how far sleeves were turned."""
+    """Where a garment stands on a body.
+
+    points      : (P, 3) canonical
+    overlap     : share of them inside the body
+    arm_degrees : how far sleeves were turned
+    turn        : (3, 3) how the garment was turned before, the identity where it stood right
+    """
 
     points: Floats
     overlap: float
     arm_degrees: float
-    turned_half: bool
-    up_turned: bool
+    turn: Floats
 
 
 def scaled(points: Floats, category: Category, length_m: float | None) -> tuple[Floats, Fixed]:
@@ -138,29 +143,27 @@ class Seat:
     def best(self, points: Floats, faces: Ints) -> Seated:
         """A welded garment as the file turns it, or upside down or back to front where that was clearly meant."""
         edges = edges_of(faces)
-        found = self._seated(points, faces, edges, turned_half=False, up_turned=False)
+        found = self.seated(points, faces, edges, np.eye(3))
         back, front = _middle_tops(found.points, edges)
         is_reversed = back < front - NECK_DROP_M
         if found.overlap < CLEARLY_WRONG and not is_reversed:
             return found
-        others = [
-            self._seated(points @ HALF.T, faces, edges, turned_half=True, up_turned=False),
-            self._seated(points @ UPS["-z"].T, faces, edges, turned_half=False, up_turned=True),
-            self._seated(points @ (HALF @ UPS["-z"]).T, faces, edges, turned_half=True, up_turned=True),
-        ]
+        turns = (HALF, UPS["-z"], HALF @ UPS["-z"])
+        others = [self.seated(points @ turn.T, faces, edges, turn) for turn in turns]
         if is_reversed and others[0].overlap <= found.overlap + 0.01:
             return others[0]
         best = min(others, key=lambda seated: seated.overlap)
         return best if best.overlap < CLEARLY_BETTER * found.overlap and found.overlap > CLEARLY_WRONG else found
 
-    def _seated(self, points: Floats, faces: Ints, edges: Edges, *, turned_half: bool, up_turned: bool) -> Seated:
+    def seated(self, points: Floats, faces: Ints, edges: Edges, turn: Floats) -> Seated:
+        """Placed on the body without turning; `turn` is what was done before."""
         placed = self._placed(points, edges)
         degrees = 0.0
         if self.category in TOPS:
             placed, degrees = self._arms_turned(placed, faces)
         sampled = placed[:: max(len(placed) // SAMPLED, 1)]
         placed += self._nudge(sampled)
-        return Seated(placed, self.overlap(placed), degrees, turned_half, up_turned)
+        return Seated(placed, self.overlap(placed), degrees, turn)
 
     def overlap(self, points: Floats) -> float:
         """Share of the points that lie inside the body."""

@@ -4,13 +4,13 @@ Convention: canonical axes, metres; rows of a tube go away from its landmark.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from gpu_worker.body.arrays import Bools, Floats, Ints
+from gpu_worker.body.arrays import Bools, Edges, Floats, Ints
 from gpu_worker.body.tape import edges_of
 from gpu_worker.garments.brand.repair import Proxy
 from gpu_worker.garments.brand.tubes import Frame
@@ -62,10 +62,11 @@ class BoundTube:
 
     def perimeters(self, points: Floats) -> Floats:
         """(L,) length of the cut cloth with the vertices at `points`."""
-        ends = self.cut @ points
+        ends = np.asarray(self.cut @ points)
         count = len(self.cut_row)
         lengths = np.linalg.norm(ends[:count] - ends[count:], axis=1)
-        return np.bincount(self.cut_row, lengths, len(self.rows))
+        around: Floats = np.bincount(self.cut_row, lengths, len(self.rows))
+        return around
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,9 @@ class Bound:
     above: Ints
     below: Ints
     gap: Floats
+
+    def with_tubes(self, tubes: Mapping[str, BoundTube]) -> "Bound":
+        return replace(self, tubes=tubes)
 
 
 def bind(
@@ -119,8 +123,8 @@ def _skin_weights(
     """(P, V) the nearest skin, that of the limb a vertex belongs to before others."""
     used = np.unique(tables.regions.faces[~tables.regions.hidden])
     found = cKDTree(tables.vertices[used]).query(proxy.points, NEIGHBOURS)
-    near = used[np.asarray(found[1], np.intp)]
-    weight: Floats = 1 / (np.asarray(found[0], np.float64) + SKIN_FALLOFF_M) ** 2
+    near: Edges = used[np.asarray(found[1], np.intp)].astype(np.intp)
+    weight = 1 / (np.asarray(found[0], np.float64) + SKIN_FALLOFF_M) ** 2
     theirs = arm_share[near]
     own = (theirs * weight).sum(axis=1) / weight.sum(axis=1)
     for _ in range(4):
@@ -209,7 +213,7 @@ def _bound_tube(proxy: Proxy, frame: Frame, region: Bools, weight: Floats) -> Bo
 def _whole_rows(along: Floats, across: Floats, faces: Ints, rows: Floats) -> slice:
     """The longest run of rows that go all the way round: a slanted edge is cut in part, and its girth means nothing."""
     cut, row, _ = _cuts(along, across, faces, rows)
-    ends = cut @ across
+    ends = np.asarray(cut @ across)
     middles = (ends[: len(row)] + ends[len(row) :]) / 2
     is_whole = np.zeros(len(rows), np.bool_)
     for number in range(len(rows)):
@@ -253,7 +257,7 @@ def _cuts(
     shape = (2 * len(face), len(along))
     where = (np.concatenate(ends), np.concatenate(columns))
     cut = sparse.csr_array(sparse.coo_array((np.concatenate(entries), where), shape=shape))
-    flat = cut @ across
+    flat = np.asarray(cut @ across)
     lengths = np.linalg.norm(flat[: len(face)] - flat[len(face) :], axis=1)
     return cut, row.astype(np.int32), np.asarray(np.bincount(row, lengths, len(rows)))
 

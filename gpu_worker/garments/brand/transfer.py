@@ -12,8 +12,11 @@ from scipy.ndimage import gaussian_filter1d
 from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.brand.bind import Bound, BoundTube
 from gpu_worker.garments.brand.tubes import Frame
+from gpu_worker.garments.chart import TOPS, WIDEST_STRETCH, Category
 from gpu_worker.garments.collide import Sheet, Skin, push_out
+from gpu_worker.garments.rings import GAP_M
 from gpu_worker.garments.support import at, centre, girth, radius
+from gpu_worker.garments.tables import BodyTables
 
 SMOOTHED = 6
 HANG_SLOPE = 0.08
@@ -24,6 +27,9 @@ CREASED_M = 0.2
 """Over at least this much of a limb, cloth that is too long is pressed together."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
+BARE = 0.02
+"""Cloth that no tube places by more than this share has the ease of the trunk's first row."""
+CHEST_BELOW_ARMPIT_M = 0.045
 
 
 def transferred(
@@ -126,3 +132,29 @@ def _layered(bound: Bound, points: Floats, skin: Skin) -> Floats:
             break
         kept[bound.above] += short[:, None] * outwards
     return kept
+
+
+def ease_of(bound: Bound, frames: Mapping[str, Frame]) -> Floats:
+    """(P,) girth of the cloth less the skin's beneath it; above the rows, that of the nearest row."""
+    total, weight = np.zeros(len(bound.points)), np.full(len(bound.points), 1e-9)
+    for name, tube in bound.tubes.items():
+        rows = _shortened(tube.rows, tube, frames[name].end)
+        skin, _ = frames[name].shapes(rows)
+        slack = tube.hull - (girth(skin) - 2 * np.pi * GAP_M)
+        total[tube.index] += tube.weight * np.interp(tube.along, tube.rows, slack)
+        weight[tube.index] += tube.weight
+    ease: Floats = total / weight
+    bare = weight < BARE
+    top = bound.tubes["trunk"]
+    nearest = top.index[int(top.along.argmin())]
+    ease[bare] = ease[nearest]
+    return ease
+
+
+def is_too_tight(category: Category, bound: Bound, tables: BodyTables, frame: Frame) -> bool:
+    """Whether the cloth would have to stretch beyond `WIDEST_STRETCH` at the chest, or at the hip."""
+    height = tables.armpit - CHEST_BELOW_ARMPIT_M if category in TOPS else tables.hip
+    trunk = bound.tubes["trunk"]
+    along, _ = frame.coordinates(np.array([[0.0, 0.0, height]]))
+    cloth = float(np.interp(along[0], trunk.rows, trunk.hull))
+    return float(tables.girth_at(np.array([height]))[0]) > WIDEST_STRETCH * cloth
