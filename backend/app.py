@@ -116,7 +116,7 @@ def create_app(
     shopify_work = ShopifyWork(database, clock, settings, shopify, store, eraser) if shopify else None
     outcomes: OutcomesByKind = {
         "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
-        "garment": GarmentOutcomes(clock),
+        "garment": GarmentOutcomes(clock, (open_sessions,)),
         "dress": DressOutcomes(clock),
     }
     ledger = Ledger(database, clock, outcomes)

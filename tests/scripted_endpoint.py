@@ -129,9 +129,17 @@ class ScriptedEndpoint(httpx.AsyncBaseTransport):
         job.status = {"status": "FAILED", "error": error}
 
 
-async def upload(http: httpx.AsyncClient, job: SubmittedJob, manifest: Manifest | bytes | None, **files: bytes) -> None:
-    """What a worker writes, through the addresses it was given."""
-    contents = FILES_OF[job.input.kind] | {name.replace("_", "."): body for name, body in files.items()}
+async def upload(
+    http: httpx.AsyncClient,
+    job: SubmittedJob,
+    manifest: Manifest | bytes | None,
+    *,
+    only: dict[str, bytes] | None = None,
+    **files: bytes,
+) -> None:
+    """What a worker writes, through the addresses it was given. `only`: these files in place of the usual ones."""
+    usual = FILES_OF[job.input.kind] if only is None else only
+    contents = usual | {name.replace("_", "."): body for name, body in files.items()}
     for name, body in contents.items():
         output = job.input.outputs[name]
         (await http.put(output.url, content=body, headers=output.headers)).raise_for_status()
@@ -146,10 +154,7 @@ def manifest_of(job: SubmittedJob, **changes: Any) -> Manifest:
         attempt_id=job.input.attempt_id,
         contract_version=CONTRACT_VERSION,
         pipeline_version="1",
-        files={
-            name: FileRecord(len(body), hashlib.sha256(body).hexdigest(), hashlib.md5(body).hexdigest())
-            for name, body in FILES_OF[job.input.kind].items()
-        },
+        files={name: record_of(body) for name, body in FILES_OF[job.input.kind].items()},
         result=avatar_result() if job.input.kind == "avatar" else None,
         garment=garment_result(job) if job.input.kind == "garment" else None,
         dress=dress_result(job) if job.input.kind == "dress" else None,
@@ -159,6 +164,10 @@ def manifest_of(job: SubmittedJob, **changes: Any) -> Manifest:
         timings_ms={"pipeline": 500.0},
     )
     return msgspec.structs.replace(manifest, **changes)
+
+
+def record_of(body: bytes) -> FileRecord:
+    return FileRecord(len(body), hashlib.sha256(body).hexdigest(), hashlib.md5(body).hexdigest())
 
 
 def garment_result(job: SubmittedJob) -> GarmentResult:

@@ -1,22 +1,36 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.background_tasks import BackgroundTask
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
+from litestar.exceptions import ClientException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.auth import BRAND_SECURITY, BrandContext, brand_only
-from backend.core.problems import InvalidRequest, Unauthorized, refusals
-from backend.core.storage import SOURCES, ObjectNotFound
-from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken
+from backend.core.magic import matches_type
+from backend.core.problems import InvalidRequest, Unauthorized, Unavailable, refusals
+from backend.core.storage import GLB, HEAD_BYTES, SOURCES, ObjectNotFound
+from backend.garments.errors import (
+    GarmentNotFound,
+    InvalidModel,
+    InvalidSizeChart,
+    ModelTooLarge,
+    ProductTaken,
+)
 from backend.garments.models import Garment
 from backend.garments.schemas import GarmentChanges, GarmentPage, GarmentView, NewGarment
-from backend.garments.service import GarmentService
+from backend.garments.service import GarmentService, check_size
+from backend.garments.uploads import kept_model
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -26,6 +40,25 @@ PREVIEW_LIFE = timedelta(minutes=15)
 
 async def provide_garments(db_session: NamedDependency[AsyncSession], state: State) -> GarmentService:
     return GarmentService(db_session, state.clock, state.garment_listeners)
+
+
+@dataclass
+class TakesModel(Operation):
+    """An operation whose body is a file as it is."""
+
+    def __post_init__(self) -> None:
+        content = {GLB: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))}
+        self.request_body = RequestBody(content=content, required=True)
+
+
+async def model_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Guard: what is said to be no GLB, or too large a one, is refused unread."""
+    media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in {GLB, "application/octet-stream", ""}:
+        raise InvalidModel(f"Send the file itself, as {GLB}: no address is ever fetched.", field="Content-Type")
+    length = connection.headers.get("content-length", "")
+    if length.isdigit() and int(length) > SOURCES.max_bytes:
+        raise ModelTooLarge(f"A model has at most {SOURCES.max_bytes:,} bytes.", max_bytes=SOURCES.max_bytes)
 
 
 class GarmentController(Controller):
@@ -98,6 +131,33 @@ class GarmentController(Controller):
         garment = await garments.change(brand.brand_id, garment_id, data)
         return Response(await _view(state, garment), background=BackgroundTask(state.wake))
 
+    @put(
+        "/{garment_id:uuid}/sizes/{size:path}",
+        operation_id="put_garment_size",
+        status_code=202,
+        guards=[model_only],
+        operation_class=TakesModel,
+        request_max_body_size=SOURCES.max_bytes + 1,
+        responses=refusals(Unauthorized, GarmentNotFound, InvalidModel, ModelTooLarge, Unavailable),
+    )
+    async def put_garment_size(
+        self,
+        request: Request[Any, Any, Any],
+        garments: NamedDependency[GarmentService],
+        brand: NamedDependency[BrandContext],
+        state: State,
+        garment_id: FromPath[UUID],
+        size: FromPath[str],
+    ) -> Response[GarmentView]:
+        """The brand's own model of one size: the body is the GLB. Checked and made ready behind; `sizes` say how."""
+        size = size.removeprefix("/")  # a path, because a size may be named 2X/3X
+        async with state.database.transaction(read_only=True) as session:
+            check_size(await GarmentService(session, state.clock).get(brand.brand_id, garment_id), size)
+        body = await _model(request)
+        async with kept_model(state.store, brand.brand_id, garment_id, body) as source:
+            garment = await garments.put_size(brand.brand_id, garment_id, size, source)
+        return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
+
     @delete("/{garment_id:uuid}", operation_id="delete_garment", responses=refusals(Unauthorized, GarmentNotFound))
     async def delete_garment(
         self,
@@ -107,6 +167,19 @@ class GarmentController(Controller):
     ) -> None:
         """Its try-on sessions go with it."""
         await garments.delete(brand.brand_id, garment_id)
+
+
+async def _model(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        body = await request.body()
+    except ClientException as error:
+        if error.status_code != HTTP_413_REQUEST_ENTITY_TOO_LARGE:
+            raise
+        detail = f"A model has at most {SOURCES.max_bytes:,} bytes."
+        raise ModelTooLarge(detail, max_bytes=SOURCES.max_bytes) from error
+    if not matches_type(body[:HEAD_BYTES], len(body), GLB):
+        raise InvalidModel("The file is no binary glTF 2.0, or not all of it has arrived.", field="body")
+    return body
 
 
 async def _view(state: State, garment: Garment) -> GarmentView:

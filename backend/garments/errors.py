@@ -6,6 +6,24 @@ class GarmentNotFound(NotFound):
     title = "Garment not found"
 
 
+class SizeNotFound(NotFound):
+    code = "size_not_found"
+    title = "The garment has no such size"
+
+
+class InvalidModel(InvalidRequest):
+    """A file is taken, never an address."""
+
+    code = "garment_invalid"
+    title = "Not a GLB"
+
+
+class ModelTooLarge(AppError):
+    status = 413
+    code = "model_too_large"
+    title = "The model is too large"
+
+
 class InvalidSizeChart(InvalidRequest):
     """Carries `problems`: each with a code, a sentence, and the row and column it is about."""
 
@@ -19,6 +37,11 @@ class ProductTaken(AppError):
     title = "Another garment has this product"
 
 
-REFUSALS = {"garment_invalid": "No size of this chart can be built; the sizes say why."}
+REFUSALS = {
+    "garment_invalid": "No size of this garment can be built; the sizes say why.",
+    "garment_unclear": "The file may mean several things; the sizes say which.",
+    "look_invalid": "The look cannot be drawn: a picture must be a PNG or JPEG that can be read.",
+    "look_too_large": "A picture of the look has at most 8 MB and 4,096 pixels each way.",
+}
 """What the brand is told, by the worker's code, where the worker found no words of its own."""
 FAULT = "The mesh could not be built; it is our fault. Save the garment again."

@@ -17,13 +17,13 @@ from backend.core.problems import InvalidRequest
 from backend.core.storage import GLB, NPZ, SOURCES
 from backend.garments.categories import Category
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
-from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken
+from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken, SizeNotFound
 from backend.garments.mesh import garment_params
-from backend.garments.models import PENDING, REFUSED, Garment
+from backend.garments.models import PENDING, REFUSED, Garment, GarmentUpload
 from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart
 from backend.jobs import states
 from backend.jobs.service import JobService
-from backend.jobs.work import ObjectOutput, Order, Priority, Work, cache_key
+from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
 from backend.shoppers.erasures import ErasureService
 
 PREVIEW, PICTURE, PREPARED = "preview.glb", "preview.png", "garment.npz"
@@ -107,6 +107,7 @@ class GarmentService:
         elif changes.category is not UNSET:
             garment.size_chart = _stored(checked(changes.category, given(garment)))
         garment.category = category
+        await self._drop_uploads_without_row(garment)
         if changes.name is not UNSET:
             garment.name = changes.name.strip()
         if changes.fabric is not UNSET:
@@ -134,13 +135,77 @@ class GarmentService:
 
     # ---- its mesh ---------------------------------------------------------------------------------------------------
 
+    async def put_size(self, brand_id: UUID, garment_id: UUID, size: str, source: ObjectInput) -> Garment:
+        """The brand's own model of one size, already stored; it replaces an earlier one."""
+        garment = await self.get(brand_id, garment_id)
+        check_size(garment, size)
+        upload = await self.session.scalar(
+            select(GarmentUpload).where(
+                GarmentUpload.brand_id == brand_id,
+                GarmentUpload.garment_id == garment_id,
+                GarmentUpload.size == size,
+            )
+        )
+        if upload is None:
+            upload = GarmentUpload(brand_id=brand_id, garment_id=garment_id, size=size)
+            self.session.add(upload)
+        else:
+            self._erase_upload(upload)
+        upload.source_key, upload.source_sha256, upload.source_bytes = source.key, source.sha256, source.size
+        await self.session.flush()
+        await self._order_mesh(garment, Priority.SOON)
+        return garment
+
+    async def uploads(self, garment: Garment) -> list[GarmentUpload]:
+        """In the chart's order."""
+        found = await self.session.scalars(
+            select(GarmentUpload).where(
+                GarmentUpload.brand_id == garment.brand_id, GarmentUpload.garment_id == garment.id
+            )
+        )
+        by_size = {upload.size: upload for upload in found.all()}
+        return [by_size[size] for size in sizes_of(garment) if size in by_size]
+
+    async def _drop_uploads_without_row(self, garment: Garment) -> None:
+        """A size that has left the chart takes its model along."""
+        found = await self.session.scalars(
+            select(GarmentUpload).where(
+                GarmentUpload.brand_id == garment.brand_id,
+                GarmentUpload.garment_id == garment.id,
+                GarmentUpload.size.not_in(sizes_of(garment)),
+            )
+        )
+        for upload in found.all():
+            self._erase_upload(upload)
+            await self.session.delete(upload)
+
+    def _erase_upload(self, upload: GarmentUpload) -> None:
+        """A job that is under way may still read it."""
+        self.erasures.request(
+            upload.brand_id,
+            SOURCES.name,
+            "object",
+            upload.source_key,
+            reason="replaced",
+            subject=("garment", upload.garment_id),
+            not_before=self.clock.now() + states.DEADLINE,
+        )
+
     async def _order_mesh(self, garment: Garment, priority: Priority) -> None:
         """Checked and shown on a mannequin, once for each version; an unchanged one stays as it is."""
-        params = msgspec.to_builtins(garment_params(garment))
+        uploads = await self.uploads(garment)
+        params = msgspec.to_builtins(garment_params(garment, [upload.size for upload in uploads]))
+        inputs = {
+            f"size_{place}": ObjectInput(
+                SOURCES.name, upload.source_key, upload.source_sha256, upload.source_bytes, GLB
+            )
+            for place, upload in enumerate(uploads)
+        }
         secret = await self.session.scalar(select(Brand.cache_secret).where(Brand.id == garment.brand_id))
         if secret is None:
             raise LookupError("The brand of a garment is gone.")
-        key = cache_key(secret, "garment", garment.id, {}, params)
+        hashes = {name: source.sha256 for name, source in inputs.items()}
+        key = cache_key(secret, "garment", garment.id, hashes, params)
         newest = await self.jobs.get(garment.brand_id, garment.job_id) if garment.job_id else None
         is_current = newest is not None and newest.cache_key == key
         work = Work(
@@ -148,6 +213,7 @@ class GarmentService:
             prefix=f"{garment.brand_id}/{garment.id}/",
             outputs=OUTPUTS,
             params=params,
+            inputs=inputs,
         )
         order = Order(garment.brand_id, "garment", garment.id, key, work, priority)
         placed = await self.jobs.submit(order, is_result_kept=is_current)
@@ -159,9 +225,11 @@ class GarmentService:
         garment.job_id = placed.job.id
         await self.session.flush()
 
-    def discard_preview(self, garment: Garment) -> None:
-        if garment.preview_key is not None:
-            folder = garment.preview_key.rpartition("/")[0] + "/"
+    def discard_mesh(self, garment: Garment) -> None:
+        """What a newer version replaces; all of it lies in one folder."""
+        key = garment.preview_key or garment.prepared_key
+        if key is not None:
+            folder = key.rpartition("/")[0] + "/"
             self.erase_folder(garment.brand_id, garment.id, folder, reason="replaced", after=REPLACED_AFTER)
 
     def erase_folder(
@@ -178,6 +246,16 @@ class GarmentService:
             await self.session.flush()
         except IntegrityError as error:
             raise ProductTaken(f"Another garment already has product {product_id}.") from error
+
+
+def sizes_of(garment: Garment) -> list[str]:
+    return [row.size for row in msgspec.convert(garment.size_chart, Chart).rows]
+
+
+def check_size(garment: Garment, size: str) -> None:
+    sizes = sizes_of(garment)
+    if size not in sizes:
+        raise SizeNotFound(f"The garment has the sizes {', '.join(sizes)}.", sizes=sizes)
 
 
 def checked(category: Category, chart: SizeChart) -> Chart:

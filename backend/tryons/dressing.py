@@ -14,9 +14,10 @@ from backend.avatars.models import Avatar
 from backend.brands.models import Brand
 from backend.core.clock import Clock
 from backend.core.db import insert_new
-from backend.core.storage import AVATARS, GLB, NPZ, person_prefix
+from backend.core.storage import AVATARS, GLB, NPZ, SOURCES, person_prefix
 from backend.garments.mesh import garment_params
-from backend.garments.models import REFUSED, Garment
+from backend.garments.models import PENDING, REFUSED, Garment
+from backend.garments.service import GarmentService
 from backend.jobs import states
 from backend.jobs.service import JobService
 from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
@@ -36,6 +37,22 @@ KEPT_FOR = timedelta(days=7)
 """From the last look; afterwards it is dressed anew."""
 STILL_OPEN = timedelta(hours=2)
 """A session looked at no longer ago is dressed by itself when its body or garment changes."""
+
+
+class Clothing(msgspec.Struct, frozen=True):
+    """What is put on, and on what."""
+
+    params: GarmentParams
+    inputs: dict[str, ObjectInput]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        return {name: file.sha256 for name, file in self.inputs.items()}
+
+    @property
+    def sha256(self) -> str:
+        content = msgspec.json.encode([self.hashes, self.params], order="deterministic")
+        return hashlib.sha256(content).hexdigest()
 
 
 class Dressings:
@@ -58,10 +75,10 @@ class Dressings:
 
     async def order(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> WornGarment | None:
         """See to it that the sizes this session looks at are (being) put on. None: there is no mesh to put them on."""
-        if avatar.body_key is None or avatar.body_sha256 is None or garment.status == REFUSED:
+        if avatar.body_sha256 is None or garment.status == REFUSED or await self._is_being_prepared(garment):
             return None
-        params = garment_params(garment)
-        what = hashlib.sha256(avatar.body_sha256.encode() + msgspec.json.encode(params)).hexdigest()
+        order = Clothing(garment_params(garment), _inputs(avatar, garment))
+        what = order.sha256
         worn = await self._row(tryon, what)
         worn.last_used_at = self.clock.now()
         wanted = looked_at(tryon)
@@ -71,19 +88,20 @@ class Dressings:
             worn.what_sha256, worn.polished, worn.unavailable, worn.base = what, [], [], None
         if not is_same or (worn.worn_key is None and not worn.is_under_way):
             worn.wanted = wanted
-            await self._submit(worn, avatar, params, [], Priority.WAITED_FOR)
+            await self._submit(worn, avatar, order, [], Priority.WAITED_FOR)
         elif not set(wanted) <= set(worn.wanted):
             worn.wanted = list(dict.fromkeys([*wanted, *worn.wanted]))[:MAX_POLISHED]
             if worn.worn_key is not None:
-                await self.polish(worn, avatar, params)
+                await self.polish(worn, avatar, order)
         await self.session.flush()
         return worn
 
-    async def polish(self, worn: WornGarment, avatar: Avatar, params: GarmentParams) -> None:
+    async def polish(self, worn: WornGarment, avatar: Avatar, order: Clothing) -> None:
         """The better picture of the sizes that are looked at; nothing waits for it."""
-        sizes = [row.size for row in params.sizes if row.size in worn.wanted and row.size not in worn.unavailable]
+        known = [row.size for row in order.params.sizes]
+        sizes = [size for size in known if size in worn.wanted and size not in worn.unavailable]
         if sizes and not set(sizes) <= set(worn.polished):
-            await self._submit(worn, avatar, params, sizes, Priority.BETTER)
+            await self._submit(worn, avatar, order, sizes, Priority.BETTER)
 
     def discard(self, avatar: Avatar, worn: WornGarment) -> None:
         """The picture goes, once pages that show it have had their time."""
@@ -112,6 +130,12 @@ class Dressings:
                 self.erase_folder(brand_id, worn.avatar_id, folder, reason, after=timedelta(0))
         ids = [worn.id for worn in rows]
         await self.session.execute(delete(WornGarment).where(WornGarment.brand_id == brand_id, WornGarment.id.in_(ids)))
+
+    async def _is_being_prepared(self, garment: Garment) -> bool:
+        """The brand has models of its own, and none is ready yet: nothing else is shown in their place."""
+        if garment.status != PENDING or garment.prepared_key is not None:
+            return False
+        return bool(await GarmentService(self.session, self.clock).uploads(garment))
 
     async def _row(self, tryon: TryonSession, what: str) -> WornGarment:
         """The one of this body and garment; two at once meet it."""
@@ -147,20 +171,20 @@ class Dressings:
         return worn
 
     async def _submit(
-        self, worn: WornGarment, avatar: Avatar, garment: GarmentParams, polish: list[str], priority: Priority
+        self, worn: WornGarment, avatar: Avatar, clothing: Clothing, polish: list[str], priority: Priority
     ) -> None:
-        params = msgspec.to_builtins(DressParams(garment, worn.base or _first(worn.wanted), polish))
+        params = msgspec.to_builtins(DressParams(clothing.params, worn.base or _first(worn.wanted), polish))
         work = Work(
             bucket=AVATARS.name,
             prefix=f"{person_prefix(avatar.brand_id, avatar.user_id)}{avatar.id}/worn/",
             outputs=OUTPUTS,
             params=params,
-            inputs={"body": _body(avatar)},
+            inputs=clothing.inputs,
         )
         secret = await self.session.scalar(select(Brand.cache_secret).where(Brand.id == avatar.brand_id))
         if secret is None:
             raise LookupError("The brand of an avatar is gone.")
-        key = cache_key(secret, "dress", avatar.id, {"body": work.inputs["body"].sha256}, params)
+        key = cache_key(secret, "dress", avatar.id, clothing.hashes, params)
         order = Order(avatar.brand_id, "dress", avatar.id, key, work, priority)
         job = (await self.jobs.submit(order, is_result_kept=False)).job
         worn.job_id = job.id
@@ -182,7 +206,12 @@ def _first(sizes: list[str]) -> str | None:
     return sizes[0] if sizes else None
 
 
-def _body(avatar: Avatar) -> ObjectInput:
+def _inputs(avatar: Avatar, garment: Garment) -> dict[str, ObjectInput]:
     if avatar.body_key is None or avatar.body_sha256 is None or avatar.body_bytes is None:
         raise LookupError("An avatar without a body cannot be dressed.")
-    return ObjectInput(AVATARS.name, avatar.body_key, avatar.body_sha256, avatar.body_bytes, NPZ)
+    inputs = {"body": ObjectInput(AVATARS.name, avatar.body_key, avatar.body_sha256, avatar.body_bytes, NPZ)}
+    if garment.prepared_key and garment.prepared_sha256 and garment.prepared_bytes:
+        inputs["garment"] = ObjectInput(
+            SOURCES.name, garment.prepared_key, garment.prepared_sha256, garment.prepared_bytes, NPZ
+        )
+    return inputs

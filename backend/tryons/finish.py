@@ -8,7 +8,7 @@ from backend.avatars.models import Avatar
 from backend.core.clock import Clock
 from backend.jobs.models import Job
 from backend.jobs.work import Done, Outcome, Work
-from backend.tryons.dressing import WORN, Dressings
+from backend.tryons.dressing import WORN, Clothing, Dressings
 from backend.tryons.models import WornGarment
 from gpu_worker.contract import DressParams, Manifest
 
@@ -51,5 +51,6 @@ class DressOutcomes:
         worn.worn_key = done.key(WORN)
         worn.polished, worn.base, worn.error_code = result.polished, result.base, None
         worn.unavailable = [size.size for size in result.sizes if size.state == "unavailable"]
-        params = msgspec.convert(msgspec.convert(job.input, Work).params, DressParams)
-        await dressings.polish(worn, avatar, params.garment)
+        work = msgspec.convert(job.input, Work)
+        params = msgspec.convert(work.params, DressParams)
+        await dressings.polish(worn, avatar, Clothing(params.garment, work.inputs))

@@ -1,13 +1,16 @@
 """An avatar in a garment: the answer about its size, the size looked at, and the picture of it."""
 
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.columns import Json
-from backend.core.db import BrandOwned, at_most, tenant_key, tenant_ref, tenant_root
+from backend.core.db import BrandOwned, at_most, one_of, tenant_key, tenant_ref, tenant_root
+from backend.garments.categories import Category, Stretch
+from backend.garments.chart_rules import Measures
 
 
 def of_avatar() -> ForeignKeyConstraint:
@@ -79,3 +82,22 @@ class WornGarment(BrandOwned):
     error_code: Mapped[str | None]
     """Why there is no picture; or, beside one, why none better came."""
     last_used_at: Mapped[datetime]
+
+
+class FitBands(BrandOwned):
+    """How a brand judges one category in one kind of fabric, where it does so otherwise than we."""
+
+    __tablename__ = "fit_bands"
+    __table_args__ = (
+        tenant_root(),
+        UniqueConstraint("brand_id", "category", "stretch", "measures"),
+        one_of("category", get_args(Category)),
+        one_of("stretch", get_args(Stretch)),
+        one_of("measures", get_args(Measures)),
+    )
+
+    category: Mapped[str]
+    stretch: Mapped[str]
+    measures: Mapped[str]
+    limits_cm: Mapped[dict[str, list[float]]] = mapped_column(Json())
+    """Girth → the four limits of `bands.Band`."""

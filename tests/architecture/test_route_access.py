@@ -20,6 +20,7 @@ from backend.core.auth import BRAND_KEY, SHOPPER_TOKEN
 from backend.openapi import render_document
 from tests.factories import CHART, ORIGIN, Given, GivenBrand, GivenShopper, photo
 from tests.fakes import HandClock
+from tests.scripted_endpoint import GLB
 
 PUBLIC = {
     "get_health": "says only that the process answers",
@@ -102,6 +103,10 @@ async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
     return {"json": {"name": "Shirt"}}
 
 
+async def a_model(_: Given, __: Owner) -> dict[str, Any]:
+    return {"content": GLB}
+
+
 async def an_avatar_form(_: Given, __: Owner) -> dict[str, Any]:
     return {"data": {"height_cm": "178"}}
 
@@ -123,6 +128,7 @@ BODIES: dict[str, MakeBody] = {
     "add_events": an_event_body,
     "create_garment": a_garment_body,
     "change_garment": a_garment_change,
+    "put_garment_size": a_model,
     "create_avatar": an_avatar_form,
     "add_avatar_photo": a_photo_form,
     "create_tryon_session": a_session_body,

@@ -1,0 +1,27 @@
+"""A brand's own models on their way into the store: put, and taken back if the order fails."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from backend.core.problems import Unavailable
+from backend.core.storage import GLB, SOURCES, ObjectStore, StorageError, new_secret
+from backend.jobs.work import ObjectInput
+
+
+@asynccontextmanager
+async def kept_model(store: ObjectStore, brand_id: UUID, garment_id: UUID, body: bytes) -> AsyncIterator[ObjectInput]:
+    """Put before the transaction that names it; taken back when that raises."""
+    key = f"{brand_id}/{garment_id}/{new_secret()}.glb"
+    try:
+        await store.put(SOURCES.name, key, body, content_type=GLB)
+    except StorageError as error:
+        raise Unavailable("The model could not be stored; send it again.") from error
+    try:
+        yield ObjectInput(SOURCES.name, key, hashlib.sha256(body).hexdigest(), len(body), GLB)
+    except BaseException:
+        with contextlib.suppress(StorageError):
+            await store.delete(SOURCES.name, key)
+        raise
