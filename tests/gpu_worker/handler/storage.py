@@ -9,6 +9,16 @@ from aiohttp import web
 
 TOKEN = "s3cret-t0ken"
 TYPES = {"avatar.glb": "model/gltf-binary", "body.npz": "application/zip", "manifest.json": "application/json"}
+TAILORED = {
+    "garment": {
+        "preview.glb": "model/gltf-binary",
+        "preview.png": "image/png",
+        "garment.npz": "application/zip",
+        "manifest.json": "application/json",
+    },
+    "dress": {"garment.glb": "model/gltf-binary", "manifest.json": "application/json"},
+}
+TYPE_OF = TYPES | TAILORED["garment"] | TAILORED["dress"]
 
 
 class Storage:
@@ -45,7 +55,7 @@ class Storage:
         return web.Response(body=changed[fault])
 
     async def put(self, request: web.Request, name: str, fault: str) -> web.Response:
-        if request.headers.get("Content-Type") != TYPES.get(name) or "Content-Length" not in request.headers:
+        if request.headers.get("Content-Type") != TYPE_OF.get(name) or "Content-Length" not in request.headers:
             return web.Response(status=415)
         if name in self.objects:
             return web.Response(status=409)
@@ -70,7 +80,7 @@ class Storage:
 
     def outputs(self, *names: str) -> dict[str, Any]:
         return {
-            name: {"url": self.address(name), "headers": {"Content-Type": TYPES[name]}, "max_bytes": 1_000_000}
+            name: {"url": self.address(name), "headers": {"Content-Type": TYPE_OF[name]}, "max_bytes": 20_000_000}
             for name in names
         }
 
@@ -84,6 +94,11 @@ class Storage:
             "params": {"height_cm": 178, "weight_kg": 74.5, "sex": "male"},
         }
         return {"id": "rp-1", "input": content | changed}
+
+    def tailored(self, kind: str, params: dict[str, Any], **inputs: bytes) -> dict[str, Any]:
+        """A garment or dress job."""
+        given = {name: self.input(name, body) for name, body in inputs.items()}
+        return self.job(kind, None, params=params, inputs=given, outputs=self.outputs(*TAILORED[kind]))
 
 
 @contextlib.asynccontextmanager
