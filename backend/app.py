@@ -35,6 +35,7 @@ from backend.garments.finish import GarmentOutcomes
 from backend.jobs.controller import HookController
 from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
+from backend.jobs.management import RunPodManagement
 from backend.jobs.outcomes import OutcomesByKind
 from backend.jobs.providers import Providers, only, providers_of
 from backend.jobs.queue import ComputeQueue
@@ -42,6 +43,7 @@ from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
 from backend.operations.books import Books
 from backend.operations.controller import MetricsController
+from backend.operations.scaler import Scaler, read_policies
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
@@ -122,6 +124,7 @@ def create_app(
     ledger = Ledger(database, clock, outcomes)
     books = Books(database, clock, {provider.key: provider.settings for provider in providers.all})
     request_counts = RequestCounts()
+    scaler = make_scaler(settings, database, clock, providers)
     sweeper = Sweeper(
         Dispatcher(ledger, providers, store, settings.public_base_url),
         Reconciler(ledger, providers, store, clock),
@@ -135,6 +138,7 @@ def create_app(
             ),
             "watch": providers.check_health,
             "books": books.run_if_due,
+            **({"scale": scaler.run_if_due} if scaler else {}),
         },
     )
     return Litestar(
@@ -146,6 +150,7 @@ def create_app(
         lifespan=[
             _closing(database, store, providers),
             *([_closing_shopify(shopify)] if shopify else []),
+            *([_closing_scaler(scaler)] if scaler else []),
             *([_looping(shopify_work.loop)] if shopify_work and sees_jobs_through else []),
             *([_sweeping(sweeper)] if sees_jobs_through else []),
         ],
@@ -169,6 +174,7 @@ def create_app(
                 "sweeper": sweeper,
                 "providers": providers,
                 "books": books,
+                "scaler": scaler,
                 "request_counts": request_counts,
                 "wake": sweeper.wake,
                 "checkout_listeners": (CheckoutLinks(clock).linked,),
@@ -228,6 +234,26 @@ def _looping(loop: Loop) -> Lifespan:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    return lifespan
+
+
+def make_scaler(settings: Settings, database: Database, clock: Clock, providers: Providers) -> Scaler | None:
+    """None: no paid provider is to be watched."""
+    policies = read_policies(settings.scaling)
+    if not policies or not settings.runpod_management_key:
+        return None
+    management = RunPodManagement(settings.runpod_management_key)
+    return Scaler(database, clock, management, providers.all, policies, is_switched_on=settings.is_scaling_switched_on)
+
+
+def _closing_scaler(scaler: Scaler) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await scaler.close()
 
     return lifespan
 

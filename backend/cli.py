@@ -19,11 +19,13 @@ from backend.core.clock import SystemClock
 from backend.core.problems import AppError
 from backend.core.store_choice import make_buckets
 from backend.demo.run import DEFAULT_PORT, run_demo
+from backend.jobs.management import ManagementFault
 from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
 from backend.openapi import OPENAPI_FILE, render_document
 from backend.operations import commands as operating
 from backend.operations.cost_report import to_csv, to_text
+from backend.operations.scaler import Recommendation, Scaler
 from backend.settings import Settings, SettingsError
 
 Arguments = argparse.Namespace
@@ -83,10 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--pod-usd-per-hour", type=float, metavar="USD", help="a machine of one's own, to compare with")
     report.add_argument("--csv", action="store_true", help="CSV instead of tables")
 
+    _add(commands, "scaling", run_scaling, "How many workers each paid provider should have; sets nothing.")
     prices = commands.add_parser("prices", help="What compute costs by the hour.").add_subparsers(
         required=True, metavar="ACTION"
     )
     _add(prices, "list", run_list_prices, "One line for each price that is or was valid.")
+    _add(prices, "refresh", run_refresh_prices, "What RunPod's catalogue asks today, where it has changed.")
     price = _add(prices, "set", run_set_price, "A price from now on; what was reckoned before stays.")
     price.add_argument("pool", metavar="POOL", help="price_pool of a provider's settings")
     price.add_argument("usd_per_hour", type=float, metavar="USD_PER_HOUR")
@@ -196,6 +200,30 @@ def run_list_prices(arguments: Arguments) -> int:
     for price in asyncio.run(operating.list_prices(_settings(arguments))):
         _show(price)
     return 0
+
+
+def run_refresh_prices(arguments: Arguments) -> int:
+    for price in asyncio.run(operating.refresh_prices(_settings(arguments))):
+        _show(price)
+    return 0
+
+
+def run_scaling(arguments: Arguments) -> int:
+    for recommendation in asyncio.run(_look_at_scaling(_settings(arguments))):
+        _show(recommendation)
+    return 0
+
+
+async def _look_at_scaling(settings: Settings) -> list[Recommendation]:
+    app = create_app(settings)
+    scaler: Scaler | None = app.state.scaler
+    if scaler is None:
+        raise ValueError("SCALING and RUNPOD_MANAGEMENT_KEY are not both set: nothing is watched.")
+    try:
+        async with app.lifespan():
+            return await scaler.look()
+    except ManagementFault as fault:
+        raise ValueError(f"RunPod did not answer: {fault.detail}") from fault
 
 
 def run_set_price(arguments: Arguments) -> int:

@@ -77,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The sample storefront's origin, which then counts as one of the shop's own."""
     embed_dist_dir: Path
     """The built front end of the frame."""
+    scaling: str
+    """How many workers each paid provider may have, as `operations.scaler` reads it; empty: nothing is watched."""
+    is_scaling_switched_on: bool
+    """What is recommended is also set."""
     metrics_token: str
     """What `/metrics` asks for; empty: open in development, closed in production."""
 
@@ -135,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             shopify_demo_url=(env.get("SHOPIFY_DEMO_URL") or "").rstrip("/"),
             shopify_demo_storefront=(env.get("SHOPIFY_DEMO_STOREFRONT") or "").rstrip("/"),
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
+            scaling=env.get("SCALING") or "",
+            is_scaling_switched_on=env.get("SCALING_SWITCHED_ON") == "true",
             metrics_token=env.get("METRICS_TOKEN") or "",
         )
         faults = provider_faults + _faults(settings, env)

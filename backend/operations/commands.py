@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database
+from backend.jobs.management import ManagementFault, RunPodManagement
 from backend.operations.books import Books
 from backend.operations.cost_report import Report, make_report
 from backend.operations.prices import Prices, PriceView
@@ -57,6 +58,21 @@ async def list_prices(settings: Settings) -> Sequence[PriceView]:
     clock = SystemClock()
     async with _database(settings, clock) as database:
         return await Prices(database, clock).all()
+
+
+async def refresh_prices(settings: Settings) -> Sequence[PriceView]:
+    """Raises `ValueError` without a key, `ManagementFault` without an answer."""
+    if not settings.runpod_management_key:
+        raise ValueError("RUNPOD_MANAGEMENT_KEY is not set: the catalogue cannot be asked.")
+    clock = SystemClock()
+    management = RunPodManagement(settings.runpod_management_key)
+    try:
+        async with _database(settings, clock) as database:
+            return await Prices(database, clock).refresh(management)
+    except ManagementFault as fault:
+        raise ValueError(f"RunPod did not answer: {fault.detail}") from fault
+    finally:
+        await management.close()
 
 
 async def set_price(settings: Settings, pool: str, usd_per_hour: float, gpu_name: str | None, source: str) -> PriceView:

@@ -8,6 +8,8 @@ import msgspec
 from backend.jobs import states
 
 MS_PER_S = 1000
+ANY_POOL = "*"
+"""Of the catalogue, which lists cards and not pools."""
 NEVER_RAN = frozenset({states.NOT_ACCEPTED, states.REJECTED, states.QUEUE_TIMEOUT})
 """Attempts that no worker has begun: they cost nothing."""
 
@@ -40,7 +42,9 @@ def cost_microusd(price: Price, usage: Usage) -> int:
 
 def price_at(prices: list[Price], pool: str, gpu_name: str | None, when: datetime) -> Price | None:
     """The newest that was valid then; the card's own before the pool's. None: unknown, which is not 0."""
-    valid = [price for price in prices if price.pool == pool and price.valid_from <= when]
+    if not pool:  # nobody is paid by the second there
+        return None
+    valid = [price for price in prices if price.pool in {pool, ANY_POOL} and price.valid_from <= when]
     of_card = [price for price in valid if price.gpu_name is not None and price.gpu_name == gpu_name]
     of_pool = [price for price in valid if price.gpu_name is None]
     return max(of_card or of_pool, key=lambda price: price.valid_from, default=None)

@@ -7,10 +7,12 @@ from sqlalchemy import select
 
 from backend.core.clock import Clock
 from backend.core.db import Database
-from backend.operations.costs import microusd_per_s
+from backend.jobs.management import RunPodManagement
+from backend.operations.costs import ANY_POOL, microusd_per_s
 from backend.operations.models import GpuPrice
 
 S_PER_HOUR = 3600
+CATALOGUE = "RunPod's catalogue"
 
 
 class PriceRefused(ValueError):
@@ -50,6 +52,24 @@ class Prices:
         async with self._database.transaction() as session:
             session.add(row)
         return _view(row)
+
+    async def refresh(self, management: RunPodManagement) -> Sequence[PriceView]:
+        """Cards of the catalogue whose price is new or has changed."""
+        offered = {
+            gpu.gpu_id: microusd_per_s(float(gpu.usd_per_h))
+            for gpu in await management.gpu_prices()
+            if gpu.usd_per_h is not None and gpu.usd_per_h > 0
+        }
+        async with self._database.transaction(read_only=True) as session:
+            rows = await session.scalars(
+                select(GpuPrice).where(GpuPrice.pool == ANY_POOL).order_by(GpuPrice.valid_from)
+            )
+            known = {row.gpu_name: row.microusd_per_s for row in rows}
+        return [
+            await self.add(ANY_POOL, price * S_PER_HOUR / 1e6, source=CATALOGUE, gpu_name=name)
+            for name, price in offered.items()
+            if known.get(name) != price and price > 0
+        ]
 
     async def all(self) -> Sequence[PriceView]:
         async with self._database.transaction(read_only=True) as session:

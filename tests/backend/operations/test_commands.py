@@ -42,6 +42,8 @@ def test_prices_are_rows_that_only_ever_grow(folder: str, capsys: pytest.Capture
         (("prices", "set", "own", "0"), "at least"),
         (("cost-report", "--month", "November"), "no month"),
         (("cost-report", "--month", "2999-01"), "not begun"),
+        (("prices", "refresh"), "RUNPOD_MANAGEMENT_KEY"),
+        (("scaling",), "not both set"),
     ],
 )
 def test_what_makes_no_sense_is_one_clear_line(
