@@ -26,7 +26,7 @@ AMBIENT, KEY_STRENGTH, FILL_STRENGTH = 0.40, 0.52, 0.20
 """A lamp high on the right of the camera and a weaker one on the left; chosen by eye."""
 LINING = 0.72
 """Brightness of the inside of cloth."""
-CHUNK = 2_000_000
+CHUNK = 120_000
 """Candidate pixels handled at once."""
 
 
@@ -36,6 +36,8 @@ class Shown:
 
     vertices : (V, 3); faces : (F, 3); colours : (V, 3) RGB 0 to 255
     texture  : (V, 2) where `picture` (H, W, 3) is read, v downwards, or None
+    normals  : (V, 3), or None for the mesh's own
+    is_closed : the inside is never seen, so triangles that face away are left out
     """
 
     vertices: Floats
@@ -44,6 +46,7 @@ class Shown:
     texture: Floats | None = None
     picture: Picture | None = None
     normals: Floats | None = None
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,9 @@ def draw(
     faces = np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts[:-1], strict=True)])
     owner = np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes])
     pixels, depth = _projected(vertices, (width, height), yaw, low_m, high_m, fill)
+    may_hide = np.array([mesh.is_closed for mesh in meshes])[owner]
+    kept = ~may_hide | (_flat_area(pixels[faces]) < 0)
+    faces, owner = faces[kept], owner[kept]
     hits = _nearest(pixels, depth, faces, (width, height))
     image = np.full((height * width, 3), float(BACKGROUND))
     normals = np.concatenate([_normals(mesh) for mesh in meshes])
@@ -84,7 +90,7 @@ def draw(
 
 def encode_png(picture: Picture) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "PNG", optimize=True)
+    Image.fromarray(picture).save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 
@@ -107,45 +113,67 @@ def _projected(
 
 def _nearest(pixels: Floats, depth: Floats, faces: Ints, size_px: tuple[int, int]) -> _Hits:
     """Depth test of every pixel centre in every triangle's box, a slice of the triangles at a time."""
-    corners = pixels[faces]
+    corners = pixels[faces] - 0.5
     limit = np.array(size_px) - 1
-    low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, limit).astype(np.int64)
-    high = np.clip(np.floor(corners.max(axis=1) - 0.5), -1, limit).astype(np.int64)
+    low = np.clip(np.ceil(corners.min(axis=1)), 0, limit).astype(np.int32)
+    high = np.clip(np.floor(corners.max(axis=1)), -1, limit).astype(np.int32)
     spans = np.maximum(high - low + 1, 0)
     count = spans.prod(axis=1)
+    drawn = np.flatnonzero(count)
+    low, spans, count, planes = low[drawn], spans[drawn], count[drawn], _planes(corners[drawn], depth[faces[drawn]])
     best = np.full(size_px[0] * size_px[1], np.inf)
     owner = np.full(len(best), -1, np.int64)
-    shares = np.zeros((len(best), 3))
-    slices = np.searchsorted(np.cumsum(count), np.arange(CHUNK, count.sum() + CHUNK, CHUNK)) + 1
-    for first, last in zip([0, *slices[:-1]], slices, strict=True):
-        rows = np.arange(first, min(last, len(faces)))
-        face = np.repeat(rows, count[rows])
-        place = np.arange(len(face)) - np.repeat(np.cumsum(count[rows]) - count[rows], count[rows])
-        x = low[face, 0] + place % np.maximum(spans[face, 0], 1)
-        y = low[face, 1] + place // np.maximum(spans[face, 0], 1)
-        share = _weights(corners[face], np.stack([x, y], axis=1) + 0.5)
-        hit = np.flatnonzero((share >= -1e-9).all(axis=1))
-        away = 1 / (share[hit] / depth[faces[face[hit]]]).sum(axis=1)
-        pixel = y[hit] * size_px[0] + x[hit]
+    ends = np.cumsum(count)
+    slices = np.searchsorted(ends, np.arange(0, ends[-1] if len(ends) else 0, CHUNK), side="right")
+    for first, last in zip(slices, [*slices[1:], len(drawn)], strict=True):
+        row = np.repeat(np.arange(first, last), count[first:last])
+        place = np.arange(len(row)) - np.repeat(
+            ends[first:last] - count[first:last] - (ends[first] - count[first]), count[first:last]
+        )
+        x, y = low[row, 0] + place % spans[row, 0], low[row, 1] + place // spans[row, 0]
+        second, third, nearness = (planes[row, k, 0] + planes[row, k, 1] * x + planes[row, k, 2] * y for k in range(3))
+        hit = np.flatnonzero((second >= 0) & (third >= 0) & (second + third <= 1))
+        pixel, away = y[hit] * size_px[0] + x[hit], 1 / nearness[hit]
         order = np.lexsort((away, pixel))
         pixel, first_of = np.unique(pixel[order], return_index=True)
         chosen = order[first_of]
         nearer = away[chosen] < best[pixel]
-        pixel, chosen = pixel[nearer], chosen[nearer]
-        best[pixel], owner[pixel], shares[pixel] = away[chosen], face[hit[chosen]], share[hit[chosen]]
+        best[pixel[nearer]] = away[chosen[nearer]]
+        owner[pixel[nearer]] = row[hit[chosen[nearer]]]
     covered = np.flatnonzero(owner >= 0)
-    return _Hits(covered, owner[covered], shares[covered])
+    mine = planes[owner[covered]]
+    x, y = covered % size_px[0], covered // size_px[0]
+    second, third = (mine[:, k, 0] + mine[:, k, 1] * x + mine[:, k, 2] * y for k in range(2))
+    return _Hits(covered, drawn[owner[covered]], np.stack([1 - second - third, second, third], axis=1))
 
 
-def _weights(corners: Floats, points: Floats) -> Floats:
-    """(n, 3) barycentric weights; negative outside, and for triangles seen edge on."""
-    one, two, rel = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
-    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    safe = np.where(np.abs(area) < 1e-9, np.inf, area)
-    second = (rel[:, 0] * two[:, 1] - rel[:, 1] * two[:, 0]) / safe
-    third = (one[:, 0] * rel[:, 1] - one[:, 1] * rel[:, 0]) / safe
-    first = np.where(np.isinf(safe), -1.0, 1 - second - third)
-    return np.stack([first, second, third], axis=1)
+def _flat_area(corners: Floats) -> Floats:
+    """(n,) twice the area in the picture; negative for triangles seen from outside, for y points down."""
+    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area: Floats = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    return area
+
+
+def _planes(corners: Floats, depth: Floats) -> Floats:
+    """(n, 3, 3) constant, x and y of the second and third corner's weights and of one over the distance.
+
+    Triangles seen edge on have weights that no pixel passes.
+    """
+    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = _flat_area(corners)
+    is_thin = np.abs(area) < 1e-9
+    area = np.where(is_thin, 1.0, area)
+    second = np.stack([two[:, 1], -two[:, 0]], axis=1) / area[:, None]
+    third = np.stack([-one[:, 1], one[:, 0]], axis=1) / area[:, None]
+    origin = corners[:, 0]
+    weights = np.stack([second, third], axis=1)
+    constant = -(weights * origin[:, None]).sum(axis=2)
+    constant[is_thin] = -1e9
+    near = 1 / depth
+    slopes = (near[:, 1] - near[:, 0])[:, None] * second + (near[:, 2] - near[:, 0])[:, None] * third
+    base = near[:, 0] - (slopes * origin).sum(axis=1)
+    rows = np.concatenate([weights, slopes[:, None]], axis=1)
+    return np.concatenate([np.append(constant, base[:, None], axis=1)[:, :, None], rows], axis=2)
 
 
 def _normals(mesh: Shown) -> Floats:

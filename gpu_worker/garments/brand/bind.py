@@ -65,8 +65,7 @@ class BoundTube:
         ends = np.asarray(self.cut @ points)
         count = len(self.cut_row)
         lengths = np.linalg.norm(ends[:count] - ends[count:], axis=1)
-        around: Floats = np.bincount(self.cut_row, lengths, len(self.rows))
-        return around
+        return np.asarray(np.bincount(self.cut_row, lengths, len(self.rows)))
 
 
 @dataclass(frozen=True, eq=False)

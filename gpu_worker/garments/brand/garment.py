@@ -15,9 +15,11 @@ from gpu_worker.garments.brand.preview import Figure, garment_on
 from gpu_worker.garments.brand.reference import Build, References
 from gpu_worker.garments.brand.refused import BrandRefused
 from gpu_worker.garments.brand.source import Prepared, prepare_source
-from gpu_worker.garments.brand.tubes import anchor_of
+from gpu_worker.garments.brand.transfer import transferred
+from gpu_worker.garments.brand.tubes import anchor_of, frames_of
 from gpu_worker.garments.brand.worn import BrandDressed, BrandWorn, put_on
 from gpu_worker.garments.chart import Category, ChartUnusable, SizeRow, complete
+from gpu_worker.garments.collide import Sheet
 from gpu_worker.garments.dress import DressedBody, Layer, Wardrobe
 from gpu_worker.garments.raster import encode_png
 from gpu_worker.garments.tables import BodyTables
@@ -84,11 +86,14 @@ class BrandTailor:
         return {size: made[size] for size in order if size in made}, refused
 
     def _preview(self, prepared: Prepared) -> bytes:
-        source = prepared.source
-        normals = source.normals(source.bound.points)
-        figure = Figure(prepared.reference.body.vertices, self.wardrobe.body.faces)
-        mesh = source.mesh
-        return encode_png(garment_on(figure, mesh, mesh.points, mesh.faces, source.look, normals))
+        """The garment as it will be shown: put on its own reference body like on any other."""
+        source, reference = prepared.source, prepared.reference.body
+        frames = frames_of(prepared.category, reference.body.tables)
+        sheet = Sheet.of(source.bound.faces, len(source.bound.points))
+        points = transferred(source.bound, reference.vertices, frames, reference.body.skin, sheet)
+        figure = Figure(reference.vertices, self.wardrobe.body.faces)
+        shown = garment_on(figure, source.mesh, source.drawn(points), source.look, source.normals(points))
+        return encode_png(shown)
 
     def dress(
         self,

@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +15,7 @@ from gpu_worker.garments.brand.mesh import RenderMesh
 from gpu_worker.garments.look import to_screen
 from gpu_worker.garments.raster import Picture, Shown, draw, encode_png
 
-PANE_PX = (360, 560)
+PANE_PX = (420, 540)
 YAWS = (0.0, np.radians(35.0), np.pi)
 SKIN_COLOUR = (205.0, 184.0, 168.0)
 PART_COLOURS = np.array(
@@ -35,12 +35,12 @@ class Figure:
     faces: Ints
 
 
-def garment_on(figure: Figure, mesh: RenderMesh, points: Floats, faces: Ints, look: Look, normals: Floats) -> Picture:
-    """Front, 35 degrees and back. points : (R, 3) canonical; faces, normals : as drawn."""
-    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)))
+def garment_on(figure: Figure, mesh: RenderMesh, points: Floats, look: Look, normals: Floats) -> Picture:
+    """Front, 35 degrees and back. points, normals : (R, 3) of the render mesh."""
+    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)), is_closed=True)
     shown = [body]
     for number in np.unique(mesh.material):
-        chosen = faces[mesh.material == number]
+        chosen = mesh.faces[mesh.material == number]
         colours, picture = _painted(mesh, look, int(number))
         shown.append(Shown(points, chosen, colours, mesh.texture, picture, normals))
     low, high = float(figure.vertices[:, 2].min()), float(figure.vertices[:, 2].max())
@@ -49,12 +49,12 @@ def garment_on(figure: Figure, mesh: RenderMesh, points: Floats, faces: Ints, lo
 
 def overlap_picture(figure: Figure, points: Floats, faces: Ints, is_inside: Bools) -> bytes:
     """Where a garment cuts into the body, in red."""
-    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)))
+    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)), is_closed=True)
     colours = np.where(is_inside[:, None], np.array(INSIDE_COLOUR), PART_COLOURS[0])
     ends = np.concatenate([points[:, 2], figure.vertices[:, 2]])
     # what is inside would be hidden: cloth is drawn over the body
     apart = Shown(points + np.array([0.75, 0.0, 0.0]), faces, colours)
-    centred = [Shown(m.vertices - np.array([0.375, 0.0, 0.0]), m.faces, m.colours) for m in (body, apart)]
+    centred = [replace(mesh, vertices=mesh.vertices - np.array([0.375, 0.0, 0.0])) for mesh in (body, apart)]
     picture = draw(centred, (2 * PANE_PX[0], PANE_PX[1]), yaw=0.0, low_m=float(ends.min()), high_m=float(ends.max()))
     return encode_png(picture)
 

@@ -16,7 +16,7 @@ from gpu_worker.garments.brand.scene import Piece
 from gpu_worker.garments.chart import TOPS, Category
 from gpu_worker.garments.tables import BodyTables
 
-NAMED = re.compile(r"(?<![a-z])(body|mannequin|manikin|avatar|dummy|skin|human|genesis|basemesh)(?![a-z])", re.I)
+NAMED = re.compile(r"(?<![a-z])(body|mannequin|manikin|avatar|dummy|skin|human|basemesh)(?![a-z])", re.IGNORECASE)
 CLOSED = 0.02
 """Share of open edges below which a part is closed."""
 FULL = 0.010

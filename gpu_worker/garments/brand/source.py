@@ -55,6 +55,7 @@ class Source:
 class Prepared:
     """A source and what there is to say about it."""
 
+    category: Category
     source: Source
     reference: Reference
     report: dict[str, Any]
@@ -85,7 +86,7 @@ def prepare_source(
     if "trunk" not in bound.tubes:
         raise BrandRefused("meshes", f"The mesh does not go round the body as a {category} does.")
     source = Source(_outside_out(mesh, proxy), bound, proxy.carry, upload.look)
-    return Prepared(source, reference, _report(upload, warnings, fixed, reference, proxy))
+    return Prepared(category, source, reference, _report(upload, warnings, fixed, reference, proxy))
 
 
 def _in_metres(category: Category, mesh: RenderMesh, length_m: float | None) -> tuple[Floats, Fixed]:
