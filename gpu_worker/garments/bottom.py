@@ -36,9 +36,13 @@ FORK_BELOW_CONTACT_M = 0.008
 SHORTEST_LEG_M = 0.06
 SQUEEZED_M = 0.0035
 """Cloth nearer than this to skin and to the middle is between two thighs."""
+OUTER_FALL = 0.9
+"""How nearly cloth at the fork's sides falls straight from the hips."""
+FORK_FRONT_SHARE = 0.1
+"""How much of the fork's ease stands before and behind, where 1 is evenly all round: the rest hangs from the hips."""
 MIDDLE_M = 0.0002
 """How near to the middle the cloth of a leg may come."""
-OUTER_YIELD = 0.2
+OUTER_YIELD = 0.05
 """How much of a leg's girth correction its outer half takes."""
 BAND_BELOW_NAVEL_M = 0.03
 
@@ -265,6 +269,7 @@ class TrouserBuilder:
         out = np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
         reach = np.linalg.norm(rings - middle, axis=2)
         forked = self._forked(shapes.middle[-1], reach[-1], row["thigh"])
+        forked = np.maximum(forked, forked + (reach[-1] - forked) * OUTER_FALL * np.cos(self.angle) ** 4)
         reach += sink[:, None] * (forked - reach)
         rings = middle + reach[:, :, None] * out
         points[self.pattern.ring, :2] = rings[::-1]
@@ -313,15 +318,16 @@ class TrouserBuilder:
         sunk = np.where(np.sin(self.angle) < 0, VALLEY_FRONT, VALLEY_BACK) * hull
         bare = gaussian_filter1d(np.maximum(legs, sunk), 2.5, mode="wrap")
         bare = np.maximum(bare, legs) + GAP_M
+        sideways = FORK_FRONT_SHARE + 2 * (1 - FORK_FRONT_SHARE) * np.cos(self.angle) ** 2
         low, high = 0.0, 0.05
         for _ in range(12):
             surplus = (low + high) / 2
-            ring = (bare + surplus)[:, None] * np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
+            ring = (bare + surplus * sideways)[:, None] * np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
             quarter = len(ring) // 4
             half = np.linalg.norm(np.diff(ring[quarter : 3 * quarter + 1], axis=0), axis=1).sum()
             across = float(np.linalg.norm(ring[quarter] - ring[3 * quarter]))
             low, high = (low, surplus) if half + across > thigh else (surplus, high)
-        return bare + surplus
+        return bare + surplus * sideways
 
     def _leg(self, points: Floats, row: Row, side: str) -> None:
         sign = 1.0 if side == ".L" else -1.0

@@ -47,7 +47,7 @@ _SLEEVE_SHORT = (Grading("upper_arm", 0.30, "chest", 0.06), Grading("sleeve_open
 _SLEEVE_LONG = (Grading("upper_arm", 0.30, "chest", 0.06), Grading("sleeve_open", 0.30, "upper_arm", 0.125))
 _SHOULDER = Grading("shoulder", 0.30, "chest", 0.145)
 _LEGS = (
-    Grading("thigh", 0.57, "hip", 0.02),
+    Grading("thigh", 0.60, "hip", 0.02),
     Grading("rise", 0.16, "hip", 0.09),
 )
 

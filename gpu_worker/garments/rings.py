@@ -26,6 +26,8 @@ FREE_M = 0.06
 TENSE_M = 0.03
 """Girth that is missing, at which cloth is tense enough to bridge every hollow."""
 WIDEST_SURPLUS_M = 0.6
+FOLDED = 0.6
+"""Share of the girth beyond what bridges the body's hollows that stands in folds, where folds show."""
 SOLVES, CLOSE_M = 12, 0.00003
 """Steps at most, and the girth's error at which to stop."""
 
@@ -172,21 +174,23 @@ def _solve_ring(
     skin = around(bare(0.0), 0.0)
     if target <= skin:
         return min((skin - target) / TENSE_M, 1.0), 0.0, skin / target
-    hang = bare(2.0)
-    hanging = around(hang, 0.0)
-    if target <= hanging:
-        return (
-            _root(lambda slack: around(bare(slack), 0.0) - target, 0.0, 2.0, skin - target, hanging - target),
-            0.0,
-            1.0,
-        )
-    guess = 1.3 * (target - hanging) / (2 * np.pi) + CLOSE_M
-    high = around(hang, guess) - target
-    if high < 0:
-        guess, high = WIDEST_SURPLUS_M, around(hang, WIDEST_SURPLUS_M) - target
-    if high <= 0:
-        return 2.0, guess, 1.0
-    return 2.0, _root(lambda surplus: around(hang, surplus) - target, 0.0, guess, hanging - target, high), 1.0
+    bridging, hanging = around(bare(1.0), 0.0), around(bare(2.0), 0.0)
+    smooth = target if target < bridging else bridging + (1 - FOLDED * share) * (target - bridging)
+    slack = 2.0
+    if smooth < hanging:
+        low, at_low, high, at_high = (0.0, skin, 1.0, bridging) if smooth < bridging else (1.0, bridging, 2.0, hanging)
+        slack = _root(lambda slack: around(bare(slack), 0.0) - smooth, low, high, at_low - smooth, at_high - smooth)
+    if smooth == target and smooth < hanging:
+        return slack, 0.0, 1.0
+    shape = bare(slack)
+    start = min(smooth, hanging)
+    high = 1.3 * (target - start) / (2 * np.pi) + CLOSE_M
+    at_high = around(shape, high) - target
+    if at_high < 0:
+        high, at_high = WIDEST_SURPLUS_M, around(shape, WIDEST_SURPLUS_M) - target
+    if at_high <= 0:
+        return slack, high, 1.0
+    return slack, _root(lambda surplus: around(shape, surplus) - target, 0.0, high, start - target, at_high), 1.0
 
 
 def _root(rising: Callable[[float], float], low: float, high: float, at_low: float, at_high: float) -> float:

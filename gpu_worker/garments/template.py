@@ -22,10 +22,10 @@ from gpu_worker.garments.top import TopBuilder, TopPattern, TopStyle
 Row = dict[str, float]
 
 TOP_STYLES: dict[Category, TopStyle] = {
-    "t-shirt": TopStyle(40, 12, "crew", 0.085, 0.022, 0.165, Folds(7, 0.45, 1.3)),
-    "long-sleeve shirt": TopStyle(44, 34, "crew", 0.075, 0.020, 0.155, Folds(6, 0.40, 0.4), rib_m=0.030),
-    "hoodie": TopStyle(40, 34, "crew", 0.080, 0.020, 0.175, Folds(5, 0.35, 2.1), has_hood=True),
-    "dress": TopStyle(64, 11, "scoop", 0.115, 0.040, 0.190, Folds(11, 0.85, 1.3), rib_m=0.008),
+    "t-shirt": TopStyle(40, 12, "crew", 0.085, 0.022, 0.165, Folds(8, 0.85, 1.3)),
+    "long-sleeve shirt": TopStyle(44, 34, "crew", 0.075, 0.020, 0.155, Folds(7, 0.80, 0.4), rib_m=0.030),
+    "hoodie": TopStyle(40, 34, "crew", 0.080, 0.020, 0.175, Folds(6, 0.65, 2.1), has_hood=True),
+    "dress": TopStyle(64, 11, "scoop", 0.115, 0.040, 0.190, Folds(11, 0.95, 1.3), rib_m=0.008),
 }
 SKIRT = SkirtStyle(48, Folds(11, 0.9, 1.3))
 TROUSERS = TrouserStyle(24, 50, Folds(4, 0.10, 0.7))

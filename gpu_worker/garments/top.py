@@ -37,6 +37,9 @@ HOOD_FRONT = np.array(
 """Profiles of a hood lying down, up and outwards from the neckline, metres; between front and back they blend."""
 HOOD_OFF_M = 0.014
 """Between a hood and the back it lies on."""
+HOOD_OVER_CLOTH_M, HOOD_PUSHES, HOOD_SOFTENINGS = 0.009, 3, 6
+"""And between the hood and the cloth under it; how often that is put right, and the hood smoothed before."""
+RIB_SOFTENINGS, RIB_STEEPNESS = 24, 0.12
 NECK_SHARE = 0.46
 """Share of a panel's half width, at the top, that ends at the neckline."""
 TRUNK_ASPECT = 1.4
@@ -367,21 +370,49 @@ class TopBuilder:
                 x, angle, distance = self.yoke.polar(points[ids])
                 clear = self.yoke.reach(x, angle) + GAP_M + HOOD_OFF_M * min(step / 4, 1.0)
                 points[ids] = self.yoke.points(x, angle, np.maximum(distance, clear))
+        for _ in range(HOOD_SOFTENINGS):
+            sheet = points[self.pattern.rib]
+            around = (np.roll(sheet, 1, axis=1) + 2 * sheet + np.roll(sheet, -1, axis=1)) / 4
+            points[self.pattern.rib[1:]] = around[1:]
+        self._hood_off_the_back(points)
+
+    def _hood_off_the_back(self, points: Floats) -> None:
+        """Nowhere does the hood pass through the cloth it lies on."""
+        grids = (self.pattern.front[1:], self.pattern.back[1:])
+        under = Skin(
+            np.concatenate([points[grid].reshape(-1, 3) for grid in grids]),
+            np.concatenate([_grid_normals(points[grid]).reshape(-1, 3) for grid in grids]),
+        )
+        rows = self.pattern.rib[2:]
+        wanted = (HOOD_OVER_CLOTH_M * np.minimum(np.arange(len(rows)) + 1, 3) / 3)[:, None]
+        for _ in range(HOOD_PUSHES):
+            distance, normal = under.distance(points[rows].reshape(-1, 3))
+            short = np.maximum(wanted - distance.reshape(rows.shape), 0)
+            points[rows] += short[:, :, None] * normal.reshape(*rows.shape, 3)
 
     def _rib(self, points: Floats) -> None:
-        """The rib goes on from the neckline in the cloth's direction, a little steeper."""
-        inside = np.concatenate([self.pattern.front[-3], self.pattern.back[-3]])
-        edge = np.concatenate([self.pattern.front[-1], self.pattern.back[-1]])
-        below = np.zeros(self.pattern.count, np.int32)
-        below[edge] = inside
+        """The rib goes on from the neckline towards the neck, a little steeper than the cloth."""
         neck = self.pattern.neck
-        along = points[neck] - points[below[neck]]
-        along /= np.linalg.norm(along, axis=1, keepdims=True)
-        for _ in range(8):
+        loop = points[neck]
+        tangent = np.roll(loop, -1, axis=0) - np.roll(loop, 1, axis=0)
+        along = np.cross(self._neck_normals(points), tangent)
+        for _ in range(RIB_SOFTENINGS):
+            along /= np.linalg.norm(along, axis=1, keepdims=True)
             along = (np.roll(along, 1, axis=0) + 2 * along + np.roll(along, -1, axis=0)) / 4
+        along[:, 2] += RIB_STEEPNESS
         along /= np.linalg.norm(along, axis=1, keepdims=True)
         for step, ids in enumerate(self.pattern.rib[1:], start=1):
-            points[ids] = points[neck] + along * (self.style.rib_m * step / RIB_ROWS)
+            points[ids] = loop + along * (self.style.rib_m * step / RIB_ROWS)
+
+    def _neck_normals(self, points: Floats) -> Floats:
+        """(K, 3) outwards at the neckline, from the panels it ends."""
+        normals = np.zeros((self.pattern.count, 3))
+        for grid in (self.pattern.front, self.pattern.back):
+            panel = points[grid[-3:]]
+            across = np.gradient(panel[-1], axis=0)
+            normals[grid[-1]] += np.cross(across, panel[-1] - panel[0])
+        outward: Floats = normals[self.pattern.neck]
+        return outward
 
     def ease(self, row: Row) -> Floats:
         """(N,) metres of girth between cloth and skin, from the chart and the body's sections alone."""
@@ -425,6 +456,13 @@ class TopBuilder:
         points[grid[1:]] = base + distance[..., None] * (
             np.cos(angle)[..., None] * one + np.sin(angle)[..., None] * two
         )
+
+
+def _grid_normals(panel: Floats) -> Floats:
+    """(R, C, 3) unit normals of a panel's points, outwards."""
+    normal = np.cross(np.gradient(panel, axis=1), np.gradient(panel, axis=0))
+    unit: Floats = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    return unit
 
 
 def _sleeve_tube(
