@@ -7,15 +7,23 @@ from dataclasses import dataclass, field
 
 from gpu_worker.body.canonical import Shape
 from gpu_worker.contract import DressParams, DressResult, GarmentParams, GarmentResult, SizeReport, Stage
+from gpu_worker.garments.brand.garment import (
+    BrandDressed,
+    BrandRefused,
+    BrandTailor,
+    PreparedGarment,
+    PreparedSize,
+)
 from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, complete
 from gpu_worker.garments.drape import DrapeFailed
 from gpu_worker.garments.dress import Dressed, DressedBody
 from gpu_worker.garments.garment_job import Dresser, DressRefused, GarmentSpec
-from gpu_worker.garments.glb import Look
+from gpu_worker.garments.look import Look
 
-PREVIEW = "preview.glb"
+PREVIEW, PICTURE, PREPARED = "preview.glb", "preview.png", "garment.npz"
 WORN = "garment.glb"
-BODY = "body"
+BODY, GARMENT = "body", "garment"
+TOO_SMALL = "The cloth would have to stretch by more than a third."
 MANNEQUIN = Shape(gender=0.5, weight=0.5, muscle=0.5, height=0.4)
 """Who wears a preview: between the sexes, of middle build."""
 
@@ -37,10 +45,12 @@ class Tailor:
 
     def __init__(self, dresser: Dresser) -> None:
         self.dresser = dresser
+        self.brand_tailor = BrandTailor(dresser.wardrobe)
 
     def run_garment(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
         """Whether every size can be built, and how the garment looks on a mannequin. Raises `DressRefused`."""
-        del inputs  # a template garment is its chart
+        if params.uploads:
+            return self._run_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
         spec = _spec(params)
@@ -54,8 +64,28 @@ class Tailor:
             preview = self._preview(GarmentSpec(spec.category, _only(spec.sizes_cm, usable), spec.look))
         return TailoredFiles({} if preview is None else {PREVIEW: preview}, garment=result, timings_ms=timings_ms)
 
+    def _run_models(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
+        """The brand's own models, made ready to be put on any body; a size without one is graded from another."""
+        timings_ms: dict[str, float] = {}
+        on_stage(Stage.CHECKING)
+        spec = _spec(params)
+        glbs = {size: inputs[f"size_{place}"] for place, size in enumerate(params.uploads)}
+        try:
+            with _timed(timings_ms, "prepare"):
+                prepared = self.brand_tailor.prepare(spec.category, spec.sizes_cm, glbs)
+        except BrandRefused as refused:
+            reports = [SizeReport(size, "unavailable", refused.code, refused.reason) for size in spec.sizes_cm]
+            files = {} if refused.picture_png is None else {PICTURE: refused.picture_png}
+            return TailoredFiles(files, garment=GarmentResult(reports), timings_ms=timings_ms)
+        on_stage(Stage.BUILDING)
+        result = GarmentResult([_prepared(size, state) for size, state in prepared.sizes.items()])
+        files = {PREPARED: prepared.to_npz(), PICTURE: prepared.preview_png}
+        return TailoredFiles(files, garment=result, timings_ms=timings_ms)
+
     def run_dress(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
         """Every size on one body, those of `params.polish` draped. Raises `DressRefused`."""
+        if GARMENT in inputs:
+            return self._wear_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
         spec = _spec(params.garment)
@@ -73,6 +103,26 @@ class Tailor:
             glb = self.dresser.encode(body, dressed, spec, base)
         result = DressResult(_worn(dressed), base, polished)
         return TailoredFiles({WORN: glb}, dress=result, timings_ms=timings_ms)
+
+    def _wear_models(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
+        """The brand's own models keep the folds they were made with: the first picture is the only one."""
+        timings_ms: dict[str, float] = {}
+        on_stage(Stage.CHECKING)
+        with _timed(timings_ms, "body"):
+            body = self.dresser.body(inputs[BODY])
+        try:
+            prepared = PreparedGarment.load(inputs[GARMENT])
+        except ValueError as error:
+            raise DressRefused("garment_invalid", "The prepared garment cannot be read.") from error
+        on_stage(Stage.BUILDING)
+        with _timed(timings_ms, "dress"):
+            dressed = self.brand_tailor.dress(body, prepared)
+        shown = [size for size, worn in dressed.sizes.items() if worn.fits_on]
+        base = params.base if params.base in shown else shown[len(shown) // 2]
+        with _timed(timings_ms, "glb"):
+            glb = self.brand_tailor.encode(body, dressed, base)
+        reports = [_worn_model(size, dressed) for size in prepared.sizes]
+        return TailoredFiles({WORN: glb}, dress=DressResult(reports, base, shown), timings_ms=timings_ms)
 
     def warm_up(self) -> None:
         """One t-shirt on the mannequin: what is loaded at first use is loaded now."""
@@ -105,7 +155,11 @@ def _spec(params: GarmentParams) -> GarmentSpec:
     if params.category not in CATEGORIES:
         raise DressRefused("garment_invalid", f"{params.category!r} is not one of {', '.join(CATEGORIES)}.")
     category: Category = params.category
-    return GarmentSpec(category, {row.size: row.garment_cm for row in params.sizes}, Look(linear(params.look.colour)))
+    return GarmentSpec(
+        category,
+        {row.size: row.garment_cm for row in params.sizes},
+        Look(linear(params.look.colour), fabric=params.look.fabric),
+    )
 
 
 def linear(colour: str) -> tuple[float, float, float]:
@@ -129,7 +183,7 @@ def _worn(dressed: Dressed) -> list[SizeReport]:
     return [
         SizeReport(size, "ok", estimated=list(worn.row.estimated))
         if worn.fits_on
-        else SizeReport(size, "unavailable", "does_not_fit", "The cloth would have to stretch by more than a third.")
+        else SizeReport(size, "unavailable", "does_not_fit", TOO_SMALL)
         for size, worn in dressed.sizes.items()
     ]
 
@@ -137,6 +191,22 @@ def _worn(dressed: Dressed) -> list[SizeReport]:
 def _base(dressed: Dressed, wanted: str | None) -> str:
     shown = [size for size, worn in dressed.sizes.items() if worn.fits_on]
     return wanted if wanted in shown else shown[len(shown) // 2]
+
+
+def _prepared(size: str, state: PreparedSize) -> SizeReport:
+    if state.status != "unavailable":
+        return SizeReport(size, state.status, detail=state.reason)
+    detail = state.reason if state.field is None else f"{state.field}: {state.reason}"
+    return SizeReport(size, "unavailable", state.code or "garment_invalid", detail)
+
+
+def _worn_model(size: str, dressed: BrandDressed) -> SizeReport:
+    worn = dressed.sizes.get(size)
+    if worn is None:
+        return SizeReport(size, "unavailable", "garment_invalid", dressed.unavailable.get(size))
+    if not worn.fits_on:
+        return SizeReport(size, "unavailable", "does_not_fit", TOO_SMALL)
+    return SizeReport(size, "graded" if worn.status == "graded" else "ok")
 
 
 def _only(sizes: Mapping[str, Mapping[str, float]], usable: set[str]) -> dict[str, Mapping[str, float]]:
