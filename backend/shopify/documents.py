@@ -223,7 +223,7 @@ ORDER = Document(
                 id quantity
                 ... on ReturnLineItem {
                   refundedQuantity
-                  value: withCodeDiscountedTotalPriceSet %(money)s
+                  value: withCodeDiscountedTotalPriceSet { ...Money }
                   returnReasonDefinition { id handle name }
                   fulfillmentLineItem { lineItem { id } }
                 }
