@@ -24,6 +24,7 @@ from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
 from backend.openapi import OPENAPI_FILE, render_document
 from backend.operations import commands as operating
+from backend.operations.controller import Status, take_status
 from backend.operations.cost_report import to_csv, to_text
 from backend.operations.scaler import Recommendation, Scaler
 from backend.settings import Settings, SettingsError
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--pod-usd-per-hour", type=float, metavar="USD", help="a machine of one's own, to compare with")
     report.add_argument("--csv", action="store_true", help="CSV instead of tables")
 
+    _add(commands, "status", run_status, "What is open, how each provider stands, which alarms are raised.")
     _add(commands, "scaling", run_scaling, "How many workers each paid provider should have; sets nothing.")
     prices = commands.add_parser("prices", help="What compute costs by the hour.").add_subparsers(
         required=True, metavar="ACTION"
@@ -206,6 +208,17 @@ def run_refresh_prices(arguments: Arguments) -> int:
     for price in asyncio.run(operating.refresh_prices(_settings(arguments))):
         _show(price)
     return 0
+
+
+def run_status(arguments: Arguments) -> int:
+    return _show(asyncio.run(_take_status(_settings(arguments))))
+
+
+async def _take_status(settings: Settings) -> Status:
+    app = create_app(settings)
+    async with app.lifespan():
+        await app.state.providers.check_health()
+        return await take_status(app.state)
 
 
 def run_scaling(arguments: Arguments) -> int:

@@ -4,13 +4,15 @@
 import hmac
 from datetime import timedelta
 
+import msgspec
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 
 from backend.core.clock import Clock
 from backend.core.problems import NotFound, Unauthorized, refusals
-from backend.operations.alarms import find_alarms
+from backend.jobs.providers import ProviderStatus
+from backend.operations.alarms import Alarm, Work, find_alarms
 from backend.operations.books import Books
 from backend.operations.cost_report import make_report
 from backend.operations.metrics import Snapshot, count_rows, render
@@ -34,6 +36,21 @@ class MetricsController(Controller):
         """Success rate, times, costs, breakers, alarms: one scrape."""
         _check_token(request, state.settings)
         return Response(render(await take_snapshot(state), state.request_counts), media_type=PROMETHEUS)
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What `tryon status` prints. It is another process: of breakers and of the sweeper it knows nothing."""
+
+    work: Work
+    providers: list[ProviderStatus]
+    alarms: list[Alarm]
+
+
+async def take_status(state: State) -> Status:
+    now = state.clock.now()
+    work = await state.books.work()
+    providers = state.providers.snapshot()
+    return Status(work, providers, find_alarms(work, providers, now, now))
 
 
 async def take_snapshot(state: State) -> Snapshot:

@@ -1,13 +1,17 @@
 """`tryon cost-report` and `tryon prices` as an operator types them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from backend.cli import main
+from backend.operations import alarms
 from backend.operations.commands import month_of
+
+RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 
 
 def typed(*words: str) -> int:
@@ -60,6 +64,21 @@ def test_a_report_of_nothing_is_a_report(folder: str, capsys: pytest.CaptureFixt
     assert "Avatars ready: 0" in capsys.readouterr().out
     assert typed("cost-report", "--csv", "--data-dir", folder) == 0
     assert capsys.readouterr().out.startswith("group,name,jobs,")
+
+
+def test_status_says_what_is_open_and_what_is_wrong(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("status", "--data-dir", folder) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["work"]["open_jobs"] == 0
+    (provider,) = status["providers"]
+    assert (provider["name"], provider["breaker"]) == ("local", "closed")
+    assert provider["health_failures"] == 1, "nobody listens there"
+
+
+def test_every_alarm_has_its_entry_in_the_runbook() -> None:
+    raised = set(re.findall(r'Alarm\("(\w+)"', Path(alarms.__file__).read_text()))
+    headings = set(re.findall(r"^## (\w+)$", RUNBOOK.read_text(), re.MULTILINE))
+    assert raised == headings
 
 
 def test_a_month_ends_with_itself_or_with_now() -> None:
