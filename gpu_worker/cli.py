@@ -6,9 +6,9 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 EXIT_BAD_INPUT = 2
 
@@ -117,6 +117,51 @@ def avatar(options: argparse.Namespace) -> None:
     _print_json(summary)
 
 
+def garment(options: argparse.Namespace) -> None:
+    """A chart, and perhaps a brand's own models of its sizes, checked and shown."""
+    models = dict(_model(text) for text in options.size)
+    make_garment, _, refusal = _garment_makers()
+    try:
+        summary = make_garment(options.chart, models, options.out, _say)
+    except refusal as refused:
+        raise BadInput(str(refused)) from refused
+    except OSError as error:
+        raise BadInput(f"cannot write to {options.out}: {error.strerror}") from error
+    _print_json(summary)
+
+
+def dress(options: argparse.Namespace) -> None:
+    """A garment put on a body."""
+    _, make_dressed, refusal = _garment_makers()
+    try:
+        summary = make_dressed(options.body, options.garment, options.out, _say, polish=options.polish)
+    except refusal as refused:
+        raise BadInput(str(refused)) from refused
+    except OSError as error:
+        raise BadInput(f"cannot write {options.out}: {error.strerror}") from error
+    _print_json(summary)
+
+
+def _garment_makers() -> tuple[Callable[..., Any], Callable[..., Any], type[Exception]]:
+    from gpu_worker.settings import one_thread_per_matrix  # noqa: PLC0415
+
+    one_thread_per_matrix(os.environ)
+    from gpu_worker.garment_files import GarmentRefused, make_dressed, make_garment  # noqa: PLC0415  loads the models
+
+    return make_garment, make_dressed, GarmentRefused
+
+
+def _model(text: str) -> tuple[str, Path]:
+    size, equals, file = text.partition("=")
+    if not (size and equals and file):
+        raise BadInput(f"--size is given as SIZE=FILE.glb, not {text!r}")
+    return size, Path(file)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def convert_hmr2(options: argparse.Namespace) -> None:
     """The released HMR2 checkpoint to the file that the worker reads, and its lock."""
     try:
@@ -174,6 +219,21 @@ def _parser() -> Parser:
     command = commands.add_parser("estimate", help="measurements from answers alone")
     _add_facts(command)
     command.set_defaults(run=estimate)
+
+    command = commands.add_parser("garment", help="check a garment and show it, from a size chart")
+    command.add_argument("chart", type=Path, metavar="CHART.json", help="as sent to POST /v1/garments")
+    command.add_argument(
+        "--size", action="append", default=[], metavar="SIZE=FILE.glb", help="a model of one size; may be repeated"
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.set_defaults(run=garment)
+
+    command = commands.add_parser("dress", help="put a garment on a body")
+    command.add_argument("body", type=Path, metavar="BODY.npz", help="of `tryon-worker avatar`")
+    command.add_argument("garment", type=Path, metavar="GARMENT_DIR", help="of `tryon-worker garment`")
+    command.add_argument("--out", type=Path, required=True, metavar="FILE.glb")
+    command.add_argument("--polish", action="store_true", help="drape every size as cloth")
+    command.set_defaults(run=dress)
 
     command = commands.add_parser("convert-hmr2", help="turn the released HMR2 checkpoint into safetensors, once")
     command.add_argument("checkpoint", type=Path, metavar="CKPT")
