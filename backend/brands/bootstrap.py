@@ -62,6 +62,12 @@ async def set_origins(settings: Settings, brand_id: str, origins: list[str]) -> 
         brand.allowed_origins = [normal_origin(origin) for origin in origins]
 
 
+async def set_shop(settings: Settings, brand_id: str, shop: str) -> None:
+    """The Shopify shop that is this brand: its install finds the brand by that."""
+    async with _service(settings) as service:
+        (await service.get(UUID(brand_id))).shopify_shop_domain = shop
+
+
 async def create_key(settings: Settings, brand_id: str, label: str, mode: Mode, days: int) -> NewKey:
     async with _service(settings) as service:
         return await service.create_key(UUID(brand_id), label, mode, timedelta(days=days))

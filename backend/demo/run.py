@@ -14,6 +14,7 @@ import httpx
 
 from backend.demo import preflight
 from backend.demo.sample import DemoBrand, ensure_brand, ensure_garments
+from backend.demo.shop import SHOP, AppSecrets, Merchant, ShopNotInstalled, app_environment, ensure_secrets
 from backend.demo.supervisor import Service, ServiceFailed, Supervisor
 from backend.migrate import migrate
 from backend.settings import DevelopmentModeWarning, Settings
@@ -21,11 +22,11 @@ from backend.settings import DevelopmentModeWarning, Settings
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOREFRONT_SCRIPT = REPOSITORY / "shopify_extension" / "dev" / "storefront.mjs"
 EMBED_PAGE = REPOSITORY / "embed" / "dist" / "index.html"
-STEPS = 6
+STEPS = 7
 DEFAULT_PORT = 8400
 SETTING_PREFIXES = (
-    "DATABASE_", "DATA_DIR", "EMBED_", "HMR2_", "PUBLIC_BASE_URL", "RUNPOD_", "STORAGE_", "SUPABASE_", "TOKEN_",
-    "TRYON_", "WORKER_",
+    "DATABASE_", "DATA_DIR", "EMBED_", "HMR2_", "PUBLIC_BASE_URL", "RUNPOD_", "SHOPIFY_", "STORAGE_", "SUPABASE_",
+    "TOKEN_", "TRYON_", "WORKER_",
 )  # fmt: skip
 POLITELY = ("nice", "-n", "5")
 """On a small machine requests are answered before bodies are built."""
@@ -36,10 +37,11 @@ class Ports:
     storefront: int
     backend: int
     endpoint: int
+    shopify: int
 
     @classmethod
     def choose(cls, wanted: int) -> "Ports":
-        return cls(*(preflight.free_port(wanted + offset) for offset in range(3)))
+        return cls(*(preflight.free_port(wanted + offset) for offset in range(4)))
 
 
 def run_demo(port: int, data_dir: Path) -> int:
@@ -48,7 +50,7 @@ def run_demo(port: int, data_dir: Path) -> int:
     data_dir.chmod(0o700)
     try:
         return asyncio.run(_demo(port, data_dir.resolve()))
-    except (preflight.PreflightFailed, ServiceFailed) as failure:
+    except (preflight.PreflightFailed, ServiceFailed, ShopNotInstalled) as failure:
         print(failure, file=sys.stderr)
         return 2
 
@@ -59,37 +61,50 @@ async def _demo(port: int, data_dir: Path) -> int:
     ports = Ports.choose(port)
     stopped = _stop_signal()
     supervisor = Supervisor(data_dir / "logs", _without_settings(os.environ), lambda line: print(line, flush=True))
+    http = httpx.AsyncClient(timeout=15)
     try:
-        await _start_all(supervisor, ports, data_dir)
+        await _start_all(supervisor, ports, data_dir, http)
         print(f"Logs and data are in {data_dir}. Ctrl-C stops everything.")
         print(f"Ready: http://127.0.0.1:{ports.storefront}", flush=True)
         await stopped.wait()
         print("Stopping.", flush=True)
     finally:
         await supervisor.stop()
+        await http.aclose()
     return 0
 
 
-async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path) -> None:
-    backend_origin = f"http://127.0.0.1:{ports.backend}"
-    endpoint_origin = f"http://127.0.0.1:{ports.endpoint}"
-    async with httpx.AsyncClient(timeout=5) as http:
-        await supervisor.start(_endpoint(http, endpoint_origin, backend_origin, data_dir))
-        _step(2, "Local endpoint", endpoint_origin)
-        environment = backend_environment(data_dir, backend_origin, endpoint_origin)
-        settings = _embedded_settings(environment)
-        await asyncio.to_thread(migrate, settings)
-        brand = await ensure_brand(settings, data_dir, f"http://127.0.0.1:{ports.storefront}")
-        _step(3, "Database", settings.database_url)
-        await supervisor.start(_backend(http, backend_origin, ports.backend, environment))
-        _step(4, "Backend", backend_origin)
-        async with httpx.AsyncClient(base_url=backend_origin, timeout=10) as api:
-            count = await ensure_garments(api, brand.api_key)
-        await supervisor.start(_worker(http, endpoint_origin, backend_origin, data_dir))
-        photo = "questions and photos" if preflight.has_photo_estimator() else "questions only: no photo estimator here"
-        _step(5, "Worker", photo)
-        await supervisor.start(_storefront(http, ports.storefront, backend_origin, brand))
-        _step(6, "Sample storefront", f"{count} garments")
+async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path, http: httpx.AsyncClient) -> None:
+    storefront, backend, endpoint, shopify = (
+        f"http://127.0.0.1:{port}" for port in (ports.storefront, ports.backend, ports.endpoint, ports.shopify)
+    )
+    app = ensure_secrets(data_dir)
+    merchant = Merchant(http, shopify, backend)
+    await asyncio.gather(
+        supervisor.start(_endpoint(http, endpoint, backend, data_dir)),
+        supervisor.start(_shopify(http, shopify, backend, app, merchant.install)),
+    )
+    _step(2, "Local endpoint and stand-in for Shopify", endpoint, shopify)
+    environment = backend_environment(data_dir, backend, endpoint) | app_environment(app)
+    environment |= {"SHOPIFY_TOKEN_KEY": app.token_key, "SHOPIFY_DEMO_URL": shopify}
+    environment |= {"SHOPIFY_DEMO_STOREFRONT": storefront}
+    settings = merchant.settings = _embedded_settings(environment)
+    await asyncio.to_thread(migrate, settings)
+    brand = await ensure_brand(settings, data_dir, storefront, SHOP)
+    _step(3, "Database", settings.database_url)
+    await supervisor.start(_backend(http, backend, ports.backend, environment))
+    _step(4, "Backend", backend)
+    async with httpx.AsyncClient(base_url=backend, timeout=10) as api:
+        count = await ensure_garments(api, brand.api_key)
+    await asyncio.gather(
+        supervisor.start(_worker(http, endpoint, backend, data_dir)),
+        supervisor.start(_storefront(http, ports.storefront, backend, shopify, brand, app)),
+    )
+    photo = "questions and photos" if preflight.has_photo_estimator() else "questions only: no photo estimator here"
+    _step(5, "Worker", photo)
+    _step(6, "Sample storefront", f"{count} garments")
+    await merchant.install()
+    _step(7, "App installed", SHOP)
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -160,9 +175,24 @@ def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, 
     return Service("worker", command, {"WORKER_STORAGE_ORIGIN": backend_origin}, ready)
 
 
-def _storefront(http: httpx.AsyncClient, port: int, backend_origin: str, brand: DemoBrand) -> Service:
-    command = ["node", str(STOREFRONT_SCRIPT), "--port", str(port), "--backend", backend_origin]
-    keys = {"TRYON_API_KEY": brand.api_key}
+def _shopify(
+    http: httpx.AsyncClient, origin: str, backend_origin: str, app: AppSecrets, restarted: Callable[[], Awaitable[None]]
+) -> Service:
+    command = [
+        sys.executable, "-m", "backend.demo.fake_shopify",
+        "--port", origin.rsplit(":", 1)[1], "--target", backend_origin, "--shop", SHOP,
+    ]  # fmt: skip
+    return Service("shopify", command, app_environment(app), _answers(http, f"{origin}/_/shops/{SHOP}"), restarted)
+
+
+def _storefront(
+    http: httpx.AsyncClient, port: int, backend_origin: str, shopify_origin: str, brand: DemoBrand, app: AppSecrets
+) -> Service:
+    command = [
+        "node", str(STOREFRONT_SCRIPT), "--port", str(port), "--backend", backend_origin,
+        "--shopify", shopify_origin, "--shop", SHOP,
+    ]  # fmt: skip
+    keys = {"TRYON_API_KEY": brand.api_key, "SHOPIFY_CLIENT_SECRET": app.client_secret}
     return Service("storefront", command, keys, _answers(http, f"http://127.0.0.1:{port}/"))
 
 

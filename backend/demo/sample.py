@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from backend.brands.bootstrap import create_brand, set_origins
+from backend.brands.bootstrap import create_brand, set_origins, set_shop
 from backend.settings import Settings
 
 BRAND_NAME = "Nordlys Supply"
@@ -82,8 +82,8 @@ GARMENTS: tuple[dict[str, Any], ...] = (
 )
 
 
-async def ensure_brand(settings: Settings, data_dir: Path, storefront_origin: str) -> DemoBrand:
-    """The brand of an earlier start, else a new one; its frame may stand on this storefront alone."""
+async def ensure_brand(settings: Settings, data_dir: Path, storefront_origin: str, shop: str) -> DemoBrand:
+    """The brand of an earlier start, else a new one, which is the shop's; its frame may stand on this storefront."""
     file = data_dir / "demo-brand.json"
     if file.exists():
         brand = msgspec.json.decode(file.read_bytes(), type=DemoBrand)
@@ -94,6 +94,7 @@ async def ensure_brand(settings: Settings, data_dir: Path, storefront_origin: st
         with os.fdopen(descriptor, "wb") as out:
             out.write(msgspec.json.encode(brand))
     await set_origins(settings, brand.brand_id, [storefront_origin])
+    await set_shop(settings, brand.brand_id, shop)
     return brand
 
 

@@ -26,12 +26,16 @@ class ServiceFailed(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """One child process. `ready` answers whether it can be used; it is asked every 0.1 s."""
+    """One child process. `ready` answers whether it can be used; it is asked every 0.1 s.
+
+    restarted : what others must do when it came back, for a service that forgets
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     ready: Callable[[], Awaitable[bool]]
+    restarted: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass
@@ -102,6 +106,17 @@ class Supervisor:
             await asyncio.sleep(backoff_s)
             backoff_s = min(MAX_BACKOFF_S, backoff_s * 2)
             process = await self._spawn(service)
+            if service.restarted is not None:
+                await self._tell(service, process)
+
+    async def _tell(self, service: Service, process: asyncio.subprocess.Process) -> None:
+        """A failure is said and not repeated: the service itself runs."""
+        try:
+            await self._wait_ready(service, process)
+            if service.restarted is not None:
+                await service.restarted()
+        except (ServiceFailed, httpx.HTTPError) as failure:
+            self.say(f"The {service.name} runs again, but what follows on that failed: {failure}")
 
     def _log(self, service: Service) -> Path:
         return self.log_folder / f"{service.name}.log"

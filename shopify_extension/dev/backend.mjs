@@ -28,15 +28,5 @@ export function makeBackend(origin, apiKey, send = fetch) {
       }
       return known.products;
     },
-
-    /** A one-use code for a page of `pageOrigin`, as the frame's address. */
-    async openFrame(pageOrigin) {
-      const body = JSON.stringify({ origin: pageOrigin });
-      const response = await send(`${origin}/v1/shopper-tokens`, { method: 'POST', headers, body }).catch(() => null);
-      if (!response) return { status: 503, body: { code: 'unavailable' } };
-      const answer = await response.json().catch(() => ({}));
-      if (!response.ok) return { status: response.status, body: { code: answer.code ?? 'unavailable' } };
-      return { status: 200, body: { src: answer.src, expires_at: answer.expires_at } };
-    },
   };
 }

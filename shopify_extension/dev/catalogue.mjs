@@ -32,7 +32,7 @@ function makeProduct(garment) {
   const id = Number(garment.shopify_product_id);
   const variants = look.colours.flatMap((colour, row) =>
     Object.keys(garment.size_chart.sizes).map((size, column, sizes) => ({
-      id: id * 1000 + row * 100 + column,
+      id: id * 1000 + row * sizes.length + column,
       title: `${colour} / ${size}`,
       options: [colour, size],
       option1: colour,
@@ -57,13 +57,3 @@ function makeProduct(garment) {
 }
 
 const handleOf = (name) => name.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
-
-/** The app's own metafields as the merchant's admin writes them: sixteen shards of ready products. */
-export function makeAppMetafields(products) {
-  const shards = {};
-  for (const { id } of products) {
-    const shard = (shards[`r${id % 16}`] ??= { value: {} });
-    shard.value[String(id)] = 1;
-  }
-  return { tryon: { enabled: { value: true }, config: { value: { proxy: '/apps/tryon' } }, ...shards } };
-}

@@ -1,8 +1,9 @@
 /**
  * A small shop on one loopback port that renders the real theme block through Liquid and stands in for what
- * Shopify does around it: the Ajax cart and the app proxy. For the demo and the browser tests.
+ * Shopify does around it: Ajax cart, app proxy, pixels, checkout. For the demo and the browser tests.
  *
- *   TRYON_API_KEY=… node dev/storefront.mjs --port 8200 --backend http://127.0.0.1:8000
+ *   TRYON_API_KEY=… SHOPIFY_CLIENT_SECRET=… node dev/storefront.mjs --port 8200 --backend http://127.0.0.1:8000 \
+ *     --shopify http://127.0.0.1:8003 --shop nordlys-supply.myshopify.com
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,8 +12,11 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeBackend } from './backend.mjs';
 import { addLines, Carts, cartView } from './cart.mjs';
-import { makeAppMetafields } from './catalogue.mjs';
+import { checkoutOf, Orders } from './checkout.mjs';
 import { makeLiquid, renderAppBlock } from './liquid.mjs';
+import { platformScript } from './platform.mjs';
+import { forward, signQuery } from './proxy.mjs';
+import { appMetafields, makeShopify } from './shopify.mjs';
 
 const SHOP_NAME = 'Nordlys Supply';
 const EXTENSION = path.join(import.meta.dirname, '..', 'extensions', 'tryon-theme');
@@ -20,14 +24,19 @@ const THEME = path.join(import.meta.dirname, 'theme');
 const ASSETS = [path.join(EXTENSION, 'assets'), path.join(THEME, 'assets')];
 const TYPES = { '.css': 'text/css', '.js': 'text/javascript' };
 const MAX_BODY_BYTES = 100_000;
+/** Where merchants find it unless they rename it. */
+const PROXY_PATH = '/apps/tryon';
 const CART_COOKIE = /(?:^|;\s*)cart=([\w-]{36})/;
 
-/** `backend` answers `products()` and `openFrame(origin)`; see backend.mjs. */
-export function makeStorefront(backend) {
-  const carts = new Carts();
+/**
+ * `backend` answers `products()`, `shopify` what shopify.mjs says; `app` is `{origin, shop, secret}`: where the app
+ * lives, whose storefront this is, and what the proxy signs with.
+ */
+export function makeStorefront(backend, shopify, app) {
+  const shared = { backend, shopify, app, carts: new Carts(), orders: new Orders() };
   const server = http.createServer(async (request, response) => {
     try {
-      await route({ request, response, backend, carts, origin: `http://${request.headers.host}` });
+      await route({ ...shared, request, response, origin: `http://${request.headers.host}` });
     } catch (error) {
       console.error(error);
       if (!response.headersSent) sendJson(response, 500, { message: 'The sample shop failed; see its log.' });
@@ -39,14 +48,17 @@ export function makeStorefront(backend) {
 async function route(call) {
   const { request, response } = call;
   const url = new URL(request.url ?? '/', call.origin);
-  const cart = cartOf(call);
-  const view = { ...call, url, cart };
-  const [, first, second] = url.pathname.split('/');
-  const key = `${request.method} /${first ?? ''}${second && first !== 'products' && first !== 'assets' ? `/${second}` : ''}`;
-  const handler = ROUTES[key];
+  const token = cartToken(call);
+  const view = { ...call, url, token, cart: call.carts.of(token) };
+  const [, first = '', second] = url.pathname.split('/');
+  const path = first === 'apps' ? PROXY_PATH : second && !NAMED.has(first) ? `/${first}/${second}` : `/${first}`;
+  const handler = ROUTES[`${request.method} ${path}`];
   if (handler) await handler(view, second);
   else sendJson(response, 404, { message: 'There is no such page.' });
 }
+
+/** Their second part is a name, not a place. */
+const NAMED = new Set(['products', 'assets', 'orders', 'web-pixels']);
 
 const ROUTES = {
   'GET /': showIndex,
@@ -57,7 +69,12 @@ const ROUTES = {
   'POST /cart/add.js': addByAjax,
   'POST /cart/add': addByForm,
   'POST /cart/change': removeLine,
-  'POST /apps/tryon': openFrame,
+  'POST /checkout': placeOrder,
+  'GET /orders': showOrder,
+  'POST /orders': refundOrder,
+  'GET /web-pixels': sendPlatformScript,
+  [`GET ${PROXY_PATH}`]: askApp,
+  [`POST ${PROXY_PATH}`]: askApp,
 };
 
 async function showIndex(view) {
@@ -72,7 +89,9 @@ async function showProduct(view, handle) {
   const wanted = found.variants.find(({ id }) => String(id) === view.url.searchParams.get('variant'));
   const product = wanted ? { ...found, selected_or_first_available_variant: wanted } : found;
   const isDesignMode = view.url.searchParams.has('design');
-  const scope = { ...scopeOf(view), product, closest: { product }, app: { metafields: makeAppMetafields(products) } };
+  await view.shopify.enter(products);
+  const app = { metafields: appMetafields(await view.shopify.state()) };
+  const scope = { ...scopeOf(view), product, closest: { product }, app };
   const liquid = makeLiquid({ folders: [EXTENSION, THEME], locale: localeOf(view) });
   const block = await renderAppBlock(liquid, { extension: EXTENSION, name: 'tryon_button', scope, isDesignMode });
   const page = { ...scope, page_title: product.title, app_block: block.html, app_head: block.head };
@@ -109,11 +128,46 @@ async function removeLine({ request, response, cart }) {
   redirect(response, '/cart');
 }
 
-/** The app proxy: the store's own address, answered by the app's server with the key that no browser sees. */
-async function openFrame({ response, backend, url }) {
-  if (url.pathname !== '/apps/tryon/session') return sendJson(response, 404, {});
-  const { status, body } = await backend.openFrame(url.searchParams.get('origin') ?? '');
-  sendJson(response, status, body, { 'cache-control': 'no-store' });
+/** The app proxy: the store's own address, answered by the app, which knows by the signature whose store it is. */
+async function askApp({ request, response, url, app }) {
+  if (!url.pathname.startsWith(`${PROXY_PATH}/`)) return sendJson(response, 404, {});
+  const query = signQuery(url.search, { shop: app.shop, pathPrefix: PROXY_PATH }, app.secret, Math.floor(Date.now() / 1000));
+  const path = `/proxy${url.pathname.slice(PROXY_PATH.length)}`;
+  const body = await readBody(request);
+  try {
+    const answer = await forward(request, { origin: app.origin, path, query, body });
+    response.writeHead(answer.status, answer.headers).end(answer.body);
+  } catch (error) {
+    console.error(error);
+    sendJson(response, 502, { message: 'The app does not answer.' });
+  }
+}
+
+async function placeOrder({ response, token, cart, orders, shopify }) {
+  if (cart.length === 0) return redirect(response, '/cart');
+  redirect(response, `/orders/${await orders.place(token, cart, shopify)}`);
+}
+
+async function showOrder(view, id) {
+  const order = view.orders.of(view.token, id);
+  if (!order) return showMissing(view, 'This order is not yours, or the shop was started anew.');
+  const checkout = JSON.stringify(checkoutOf(order)).replaceAll('<', '\\u003c');
+  await render(view, 'order', { page_title: 'Thank you', order, checkout });
+}
+
+async function refundOrder({ response, token, orders, shopify }, id) {
+  const order = orders.of(token, id);
+  if (order && !order.is_refunded) {
+    await shopify.refund(order.id);
+    order.is_refunded = true;
+  }
+  redirect(response, order ? `/orders/${id}` : '/cart');
+}
+
+function sendPlatformScript({ response }, name) {
+  const script = platformScript(name);
+  if (script === undefined) return sendJson(response, 404, { message: 'There is no such file.' });
+  response.writeHead(200, { 'content-type': 'text/javascript; charset=utf-8', 'cache-control': 'no-cache' }).end(script);
 }
 
 function sendAsset({ response }, name = '') {
@@ -126,12 +180,16 @@ function sendAsset({ response }, name = '') {
 
 async function render(view, template, scope, status = 200) {
   const liquid = makeLiquid({ folders: [EXTENSION, THEME], locale: localeOf(view) });
-  const whole = { ...scopeOf(view), ...scope };
+  const { pixel } = await view.shopify.state();
+  const whole = { ...scopeOf(view), pixel_settings: pixel ? settingsOf(pixel) : null, ...scope };
   const content = await liquid.parseAndRender(readTheme(`templates/${template}.liquid`), whole);
   const html = await liquid.parseAndRender(readTheme('layout.liquid'), { ...whole, content });
   view.response.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
   view.response.end(html);
 }
+
+/** Shopify keeps them as JSON text. */
+const settingsOf = ({ settings }) => (typeof settings === 'string' ? settings : JSON.stringify(settings));
 
 const readTheme = (file) => readFileSync(path.join(THEME, file), 'utf8');
 
@@ -150,11 +208,11 @@ function localeOf({ url }) {
   return /^[a-z]{2}(-[A-Z]{2})?$/.test(wanted) ? wanted : 'en';
 }
 
-function cartOf({ request, response, carts }) {
+function cartToken({ request, response }) {
   const known = CART_COOKIE.exec(request.headers.cookie ?? '')?.[1];
   const token = known ?? randomUUID();
   if (!known) response.setHeader('set-cookie', `cart=${token}; Path=/; HttpOnly; SameSite=Lax`);
-  return carts.of(token);
+  return token;
 }
 
 async function readBody(request) {
@@ -177,15 +235,17 @@ function redirect(response, to) {
 }
 
 function main() {
-  const { values } = parseArgs({ options: { port: { type: 'string' }, backend: { type: 'string' } } });
+  const text = { type: 'string' };
+  const { values } = parseArgs({ options: { port: text, backend: text, shopify: text, shop: text } });
   const port = Number(values.port ?? process.env.PORT ?? 8200);
-  const origin = values.backend ?? process.env.TRYON_BACKEND ?? 'http://127.0.0.1:8000';
-  const apiKey = process.env.TRYON_API_KEY;
-  if (!apiKey) {
-    console.error("Set TRYON_API_KEY to the brand's API key ('tryon brands create' prints one).");
+  const { TRYON_API_KEY: apiKey, SHOPIFY_CLIENT_SECRET: secret } = process.env;
+  if (!apiKey || !secret || !values.shopify || !values.shop) {
+    console.error('Set TRYON_API_KEY and SHOPIFY_CLIENT_SECRET, and say --shopify and --shop; `tryon demo` does.');
     process.exit(2);
   }
-  const server = makeStorefront(makeBackend(origin, apiKey));
+  const origin = values.backend ?? 'http://127.0.0.1:8000';
+  const shopify = makeShopify(values.shopify, values.shop);
+  const server = makeStorefront(makeBackend(origin, apiKey), shopify, { origin, shop: values.shop, secret });
   server.on('error', (error) => {
     console.error(`The sample shop cannot listen on port ${port}: ${error.message}`);
     process.exit(1);

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import http from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { makeBackend } from './backend.mjs';
+import { makeShopify } from './shopify.mjs';
 import { makeStorefront } from './storefront.mjs';
 
 const GARMENT = {
@@ -12,31 +15,54 @@ const GARMENT = {
 };
 const HIDDEN = { ...GARMENT, id: 'g2', shopify_product_id: null };
 
-/** TryOn as the shop's server sees it. */
-class Tryon {
-  requests = [];
-  tokenAnswer = () => Response.json({ src: 'http://127.0.0.1:1/embed?k=e#c=code', code: 'code', expires_at: 'soon' });
+const SECRET = 'client-secret';
+const SHOP = 'nordlys-supply.myshopify.com';
+const PIXEL = { accountID: 'public-token', endpoint: 'http://tryon.example/v1/events' };
 
-  send = async (address, { method = 'GET', headers, body }) => {
+/** TryOn and Shopify as the shop's server sees them. */
+class World {
+  requests = [];
+  state = { products: [], app_metafields: { 'tryon.enabled': true, 'tryon.config': { proxy: '/apps/tryon' }, 'tryon.r9': { 7001: 1 } }, pixel: null };
+
+  send = async (address, { method = 'GET', headers, body } = {}) => {
     const { pathname, search } = new URL(address);
-    this.requests.push({ method, path: pathname + search, key: headers.authorization, body: body && JSON.parse(body) });
-    if (pathname === '/v1/shopper-tokens') return this.tokenAnswer();
-    const isSecond = search.includes('cursor=next');
-    return Response.json({ items: [isSecond ? HIDDEN : GARMENT], next_cursor: isSecond ? null : 'next' });
+    this.requests.push({ method, path: pathname, search, key: headers?.authorization, body: body && JSON.parse(body) });
+    if (pathname === '/v1/garments') {
+      const isSecond = search.includes('cursor=next');
+      return Response.json({ items: [isSecond ? HIDDEN : GARMENT], next_cursor: isSecond ? null : 'next' });
+    }
+    return Response.json(pathname.endsWith('/orders') ? { order_id: 5001 } : this.state);
   };
+
+  said = (path) => this.requests.filter((request) => request.path === path);
+}
+
+/** The app behind the proxy: it says what reached it. */
+async function listenAsApp() {
+  const server = http.createServer((request, response) => {
+    response.writeHead(409, { 'content-type': 'application/problem+json', 'cache-control': 'no-store', 'set-cookie': 'a=1' });
+    response.end(JSON.stringify({ code: 'not_ready', url: request.url, cookie: request.headers.cookie ?? null }));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
 }
 
 describe('the sample shop', () => {
-  const tryon = new Tryon();
-  const server = makeStorefront(makeBackend('http://tryon.example', 'secret-key', tryon.send));
-  let origin;
+  const world = new World();
+  let app, server, origin;
   before(async () => {
+    app = await listenAsApp();
+    const shopify = makeShopify('http://shopify.example', SHOP, world.send);
+    const backend = makeBackend('http://tryon.example', 'secret-key', world.send);
+    server = makeStorefront(backend, shopify, { origin: `http://127.0.0.1:${app.address().port}`, shop: SHOP, secret: SECRET });
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     origin = `http://127.0.0.1:${server.address().port}`;
   });
   after(() => {
-    server.close();
-    server.closeAllConnections();
+    for (const each of [server, app]) {
+      each.close();
+      each.closeAllConnections();
+    }
   });
 
   const read = async (path, init) => (await fetch(origin + path, init)).text();
@@ -50,6 +76,8 @@ describe('the sample shop', () => {
       add: (items) => fetch(`${origin}/cart/add.js`, { method: 'POST', headers, body: JSON.stringify({ items }) }),
       submit: (fields) =>
         fetch(`${origin}/cart/add`, { method: 'POST', headers: { cookie }, body: new URLSearchParams(fields) }),
+      send: (path) => fetch(origin + path, { method: 'POST', headers: { cookie } }),
+      read: async (path) => (await fetch(origin + path, { headers: { cookie } })).text(),
     };
   };
 
@@ -65,29 +93,83 @@ describe('the sample shop', () => {
     assert.doesNotMatch(await read('/'), /tryon/);
   });
 
-  it('never lets the brand key out', async () => {
+  it('shows the block only where Shopify keeps the product as ready', async () => {
+    world.state.app_metafields['tryon.r9'] = {};
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.doesNotMatch(await read('/products/organic-cotton-tee'), /<tryon-launcher/);
+    world.state.app_metafields['tryon.r9'] = { 7001: 1 };
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.match(await read('/products/organic-cotton-tee'), /<tryon-launcher/);
+  });
+
+  it('enters its catalogue with Shopify', async () => {
+    await read('/products/organic-cotton-tee');
+    const [{ body }] = world.said(`/_/shops/${SHOP}`).filter(({ method }) => method === 'POST');
+    assert.deepEqual(body.products, [
+      { product_id: 7001, title: 'Organic Cotton Tee', product_type: 't-shirt', options: { Colour: ['Chalk', 'Moss'], Size: ['S', 'M', 'L'] } },
+    ]);
+  });
+
+  it('never lets a key out', async () => {
     const pages = await Promise.all(['/', '/products/organic-cotton-tee', '/cart'].map((path) => read(path)));
     const answer = await read('/apps/tryon/session?origin=x', { method: 'POST' });
-    for (const text of [...pages, answer]) assert.doesNotMatch(text, /secret-key/);
-    assert.equal(tryon.requests.at(-1).key, 'Bearer secret-key');
+    for (const text of [...pages, answer]) assert.doesNotMatch(text, /secret-key|client-secret/);
+    assert.equal(world.said('/v1/garments')[0].key, 'Bearer secret-key');
   });
 
-  it('opens the frame through its own proxy, by POST alone', async () => {
-    const path = `/apps/tryon/session?product_id=7001&variant_id=1&locale=en&origin=${encodeURIComponent(origin)}&n=1`;
-    const response = await fetch(origin + path, { method: 'POST' });
+  it('passes what is asked below the proxy on to the app, signed, and the answer back without cookies', async () => {
+    const path = `/apps/tryon/session?product_id=7001&origin=${encodeURIComponent(origin)}&n=1`;
+    const response = await fetch(origin + path, { method: 'POST', headers: { cookie: 'cart=0190b8f0-1111-7000-8000-000000000001' } });
+    assert.equal(response.status, 409);
     assert.equal(response.headers.get('cache-control'), 'no-store');
-    assert.deepEqual(await response.json(), { src: 'http://127.0.0.1:1/embed?k=e#c=code', expires_at: 'soon' });
-    assert.deepEqual(tryon.requests.at(-1).body, { origin });
-    assert.equal((await fetch(origin + path)).status, 404);
+    assert.equal(response.headers.get('set-cookie'), null);
+    const { url, cookie } = await response.json();
+    assert.equal(cookie, null);
+    const asked = new URL(url, 'http://app');
+    assert.equal(asked.pathname, '/proxy/session');
+    const query = Object.fromEntries(asked.searchParams);
+    assert.equal(query.shop, SHOP);
+    assert.equal(query.origin, origin);
+    const { signature, ...signed } = query;
+    const text = Object.entries(signed).map(([name, value]) => `${name}=${value}`).sort().join('');
+    assert.equal(signature, createHmac('sha256', SECRET).update(text).digest('hex'));
+    assert.ok(Math.abs(Number(query.timestamp) - Date.now() / 1000) < 5);
+    assert.equal((await fetch(`${origin}/apps/other`)).status, 404);
   });
 
-  it('passes a refusal on without its details', async () => {
-    tryon.tokenAnswer = () => Response.json({ code: 'origin_not_allowed', detail: 'secret' }, { status: 403 });
-    const response = await fetch(`${origin}/apps/tryon/session?origin=x`, { method: 'POST' });
-    assert.equal(response.status, 403);
-    assert.deepEqual(await response.json(), { code: 'origin_not_allowed' });
-    tryon.tokenAnswer = () => Promise.reject(new TypeError('down'));
-    assert.equal((await fetch(`${origin}/apps/tryon/session`, { method: 'POST' })).status, 503);
+  it('places an order once and shows it to its shopper alone', async () => {
+    const one = await shopper();
+    await one.add([{ id: 7001001, quantity: 2, properties: { _tryon_session: 's1' } }]);
+    await one.send('/checkout');
+    const [{ body }] = world.said(`/_/shops/${SHOP}/orders`);
+    assert.deepEqual(body.lines, [
+      { product_id: 7001, variant_id: 7001001, quantity: 2, price: '29.00', properties: { _tryon_session: 's1' }, title: 'Organic Cotton Tee', variant_title: 'Chalk / M' },
+    ]);
+    await one.send('/checkout');
+    assert.equal(world.said(`/_/shops/${SHOP}/orders`).length, 1);
+    const page = await one.read('/orders/5001');
+    const checkout = JSON.parse(/data-checkout>([\s\S]*?)<\/script>/.exec(page)[1]);
+    assert.equal(checkout.order.id, 'gid://shopify/Order/5001');
+    assert.deepEqual(checkout.lineItems[0].properties, [{ key: '_tryon_session', value: 's1' }]);
+    assert.match(await (await shopper()).read('/orders/5001'), /not yours/);
+  });
+
+  it('pays an order back once', async () => {
+    const one = await shopper();
+    await one.add([{ id: 7001001 }]);
+    await one.send('/checkout');
+    await one.send('/orders/5001');
+    await one.send('/orders/5001');
+    assert.deepEqual(world.said(`/_/shops/${SHOP}/refunds`).map(({ body }) => body), [{ order_id: 5001 }]);
+  });
+
+  it('hands the pixel its settings once there are any', async () => {
+    assert.match(await read('/cart'), /data-pixel=""/);
+    world.state.pixel = { settings: JSON.stringify(PIXEL) };
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.match(await read('/cart'), /data-pixel="\{&#34;accountID&#34;:&#34;public-token&#34;/);
+    const source = await read('/web-pixels/tryon-pixel.js');
+    assert.match(source, /from '\/web-pixels\/register\.js'/);
   });
 
   it('keeps line properties, hides those with an underscore, and joins equal lines', async () => {
@@ -110,13 +192,13 @@ describe('the sample shop', () => {
 
   it('refuses what is sold out or unknown with 422, and adds none of it', async () => {
     const { add, cart } = await shopper();
-    for (const id of [7001102, 1]) assert.equal((await add([{ id: 7001000 }, { id }])).status, 422);
+    for (const id of [7001005, 1]) assert.equal((await add([{ id: 7001000 }, { id }])).status, 422);
     assert.equal((await cart()).item_count, 0);
   });
 
   it('serves its files by name and nothing beside them', async () => {
     assert.equal((await fetch(`${origin}/assets/tryon.js`)).headers.get('content-type'), 'text/javascript; charset=utf-8');
-    for (const path of ['/assets/..%2f..%2fpackage.json', '/assets/package.json', '/assets/', '/nothing']) {
+    for (const path of ['/web-pixels/..%2fproxy.mjs', '/assets/..%2f..%2fpackage.json', '/assets/package.json', '/assets/', '/nothing']) {
       assert.equal((await fetch(origin + path)).status, 404);
     }
   });

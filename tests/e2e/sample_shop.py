@@ -25,7 +25,7 @@ from tests.e2e.conftest import wait_for
 EXTENSION = Path(__file__).resolve().parents[2] / "shopify_extension"
 FRAME = "http://frame.test"
 PRODUCT_ID, CHALK_M, CHALK_L = "7001", "7001001", "7001002"
-SOLD_OUT = "7001102"
+SOLD_OUT = "7001005"
 SESSION = "0190b8f0-1111-7000-8000-000000000001"
 REQUEST = "0190b8f0-2222-7000-8000-000000000002"
 GARMENT = {
@@ -42,11 +42,19 @@ RECORDER = (
 """A page that writes down what it hears and says what it is told to its parent."""
 
 
-class Garments(BaseHTTPRequestHandler):
-    """The one question that the shop's server asks when it renders a page."""
+STATE = {
+    "products": [{"id": f"gid://shopify/Product/{PRODUCT_ID}"}],
+    "app_metafields": {"tryon.enabled": True, "tryon.r9": {PRODUCT_ID: 1}},
+    "pixel": None,
+}
+
+
+class TryonAndShopify(BaseHTTPRequestHandler):
+    """The two questions that the shop's server asks when it renders a page."""
 
     def do_GET(self) -> None:
-        body = json.dumps({"items": [GARMENT], "next_cursor": None}).encode()
+        answer = {"items": [GARMENT], "next_cursor": None} if self.path.startswith("/v1/garments") else STATE
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -59,15 +67,17 @@ class Garments(BaseHTTPRequestHandler):
 @contextmanager
 def sample_shop() -> Iterator[str]:
     """The shop's origin."""
-    garments = ThreadingHTTPServer(("127.0.0.1", 0), Garments)
-    threading.Thread(target=garments.serve_forever, daemon=True).start()
+    others = ThreadingHTTPServer(("127.0.0.1", 0), TryonAndShopify)
+    threading.Thread(target=others.serve_forever, daemon=True).start()
     node = shutil.which("node") or "node"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [node, str(EXTENSION / "dev" / "storefront.mjs"), "--port", str(port)]
-    command += ["--backend", f"http://127.0.0.1:{garments.server_port}"]
-    process = subprocess.Popen(command, env=os.environ | {"TRYON_API_KEY": "none"}, stdout=subprocess.DEVNULL)
+    command += ["--backend", f"http://127.0.0.1:{others.server_port}", "--shop", "sample.myshopify.com"]
+    command += ["--shopify", f"http://127.0.0.1:{others.server_port}"]
+    keys = {"TRYON_API_KEY": "none", "SHOPIFY_CLIENT_SECRET": "none"}
+    process = subprocess.Popen(command, env=os.environ | keys, stdout=subprocess.DEVNULL)
     try:
         origin = f"http://127.0.0.1:{port}"
         _wait_until_it_answers(origin, process)
@@ -75,8 +85,8 @@ def sample_shop() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
-        garments.shutdown()
-        garments.server_close()
+        others.shutdown()
+        others.server_close()
 
 
 def _wait_until_it_answers(origin: str, process: subprocess.Popen[bytes]) -> None:

@@ -29,7 +29,7 @@ WATCH_SHIFTS = (
     ".observe({ type: 'layout-shift', buffered: true })"
 )
 LATE_CONSENT = (
-    "Shopify.loadFeatures = ([{ name }], done) => { if (name === 'consent-tracking-api')"
+    "delete Shopify.customerPrivacy; Shopify.loadFeatures = ([{ name }], done) => { if (name === 'consent-tracking-api')"
     " Shopify.customerPrivacy = { analyticsProcessingAllowed: () => true }; done() }"
 )
 ORDER = {"id": REQUEST, "variantId": CHALK_L, "session": SESSION, "quantity": 1}
@@ -314,7 +314,7 @@ class TestProperty:
     @pytest.mark.parametrize(
         ("consent", "stored"),
         [
-            ("", None),
+            ("delete Shopify.customerPrivacy", None),
             ("Shopify.customerPrivacy = { analyticsProcessingAllowed: () => false }", None),
             ("Shopify.customerPrivacy = { analyticsProcessingAllowed: () => true }", SESSION),
             (LATE_CONSENT, SESSION),

@@ -6,6 +6,7 @@ The app's id and secret come from SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, a
 import argparse
 import os
 import sys
+import time
 
 import uvicorn
 
@@ -32,6 +33,7 @@ def main() -> None:
         schema.check("{ shop { id } }")
     except SchemaMissing as reason:
         sys.exit(str(reason))
+    fake.first_id = int(time.time()) * 1000
     for domain in arguments.shop:
         fake.shop(domain)
     uvicorn.run(make_server(fake, arguments.target), host="127.0.0.1", port=arguments.port, log_level="warning")

@@ -65,7 +65,7 @@ class BulkOperation:
 class FakeShop:
     """State, and what a merchant or a shopper does to it. Orders have their own desk."""
 
-    def __init__(self, domain: str, clock: Clock, number: int) -> None:
+    def __init__(self, domain: str, clock: Clock, number: int, first_id: int = 0) -> None:
         self.domain = domain
         self.clock = clock
         self.number = number
@@ -75,7 +75,7 @@ class FakeShop:
         """Host to whether it has TLS; the first is the primary one."""
         self.granted = ALL_SCOPES
         self.is_installed = True
-        self.numbers = itertools.count(number * 1_000_000 + 1)
+        self.numbers = itertools.count(first_id + number * 1_000_000 + 1)
         self.products: dict[int, dict[str, Any]] = {}
         self.desk = OrderDesk(self.numbers, dict(RETURN_REASONS))
         self.metafields: dict[tuple[str, str], dict[str, Any]] = {}

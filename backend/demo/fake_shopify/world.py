@@ -31,6 +31,8 @@ class FakeShopify:
         self.client_id = client_id
         self.client_secret = client_secret
         """Signs everything; the token endpoint accepts it alone."""
+        self.first_id = 0
+        """Below every id there is: a stand-in that was started anew gives no number out again."""
         self.api = AdminApi(schema, base_url)
         self.shops: dict[str, FakeShop] = {}
         self.webhooks = Webhooks(clock, lambda: self.client_secret)
@@ -39,7 +41,7 @@ class FakeShopify:
     def shop(self, domain: str = "shop-a.myshopify.com") -> FakeShop:
         """The shop of that name, new or known."""
         if domain not in self.shops:
-            self.shops[domain] = FakeShop(domain, self.clock, len(self.shops) + 1)
+            self.shops[domain] = FakeShop(domain, self.clock, len(self.shops) + 1, self.first_id)
         return self.shops[domain]
 
     def session_token(self, shop: str, *, secret: str | None = None, **changes: Any) -> str:

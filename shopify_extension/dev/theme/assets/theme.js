@@ -29,8 +29,13 @@
   };
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    const response = await fetch('/cart/add', { method: 'POST', body: new URLSearchParams(new FormData(form)) });
-    if (response.ok) location.assign('/cart');
+    const fields = [...new FormData(form)];
+    const named = fields.map(([name, value]) => [/^properties\[(.+)\]$/.exec(name)?.[1], value]);
+    const properties = Object.fromEntries(named.filter(([name]) => name));
+    const body = JSON.stringify({ items: [{ id: Number(form.elements.id.value), quantity: 1, properties }] });
+    const response = await fetch('/cart/add.js', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    form.elements.add.textContent = response.ok ? 'Added' : 'Sold out';
+    await showCount();
   });
   // The frame's own "add to cart" does not pass through the form.
   document.addEventListener('close', () => void showCount(), { capture: true });

@@ -1,0 +1,108 @@
+"""The demo's own shop in the stand-in for Shopify: its app's secrets, and the merchant who installs the app."""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import SystemClock
+from backend.core.db import Database
+from backend.settings import Settings
+from backend.shopify.chores import ChoreBook
+from backend.shopify.installs import InstallService
+
+SHOP = "nordlys-supply.myshopify.com"
+CLIENT_ID = "tryon-demo"
+INSTALLED_WITHIN_S = 30.0
+LOOKS_EVERY_S = 0.1
+
+
+class ShopNotInstalled(Exception):
+    """The app did not get into the shop; the text says how far it came."""
+
+
+class AppSecrets(msgspec.Struct, frozen=True):
+    """Of the demo's app record; made once, kept in the data folder, readable by its owner alone."""
+
+    client_secret: str
+    token_key: str
+
+
+def ensure_secrets(data_dir: Path) -> AppSecrets:
+    file = data_dir / "demo-app.json"
+    if not file.exists():
+        made = AppSecrets(secrets.token_urlsafe(32), secrets.token_urlsafe(48))
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(msgspec.json.encode(made))
+    return msgspec.json.decode(file.read_bytes(), type=AppSecrets)
+
+
+def app_environment(app: AppSecrets) -> dict[str, str]:
+    """What the backend and the stand-in must both know."""
+    return {"SHOPIFY_CLIENT_ID": CLIENT_ID, "SHOPIFY_CLIENT_SECRET": app.client_secret}
+
+
+class Merchant:
+    """Puts the app into the shop as a merchant does: by opening it in the admin.
+
+    settings : the backend's, set once they are known
+    """
+
+    def __init__(self, http: httpx.AsyncClient, shopify_origin: str, backend_origin: str) -> None:
+        self.http = http
+        self.shopify_origin = shopify_origin
+        self.backend_origin = backend_origin
+        self.settings: Settings | None = None
+
+    async def install(self) -> None:
+        """The stand-in forgets with each start, so the app leaves the shop and comes again."""
+        if self.settings is None:
+            return
+        async with _transaction(self.settings) as (session, clock):
+            installs = InstallService(session, clock)
+            known = await installs.find(SHOP)
+            if known is not None:
+                await installs.uninstall(known)
+        said = await self._read(f"{self.shopify_origin}/_/shops/{SHOP}/id_token")
+        visit = {"shop": SHOP, "embedded": "1", "id_token": str(said["id_token"])}
+        (await self.http.get(f"{self.backend_origin}/admin", params=visit)).raise_for_status()
+        async with _transaction(self.settings) as (session, clock):
+            brand_id = (await InstallService(session, clock).get(SHOP)).brand_id
+            await ChoreBook(session, clock).ask(brand_id, "write_shards")
+        await self._wait_until_offered()
+
+    async def _wait_until_offered(self) -> None:
+        deadline = time.monotonic() + INSTALLED_WITHIN_S
+        fields: dict[str, object] = {}
+        while time.monotonic() < deadline:
+            state = await self._read(f"{self.shopify_origin}/_/shops/{SHOP}")
+            fields = msgspec.convert(state["app_metafields"], dict[str, object])
+            has_products = any(value for name, value in fields.items() if name.startswith("tryon.r"))
+            if fields.get("tryon.enabled") is True and has_products and state["pixel"] is not None:
+                return
+            await asyncio.sleep(LOOKS_EVERY_S)
+        there = ", ".join(sorted(fields)) or "nothing"
+        raise ShopNotInstalled(f"The shop was not ready after {INSTALLED_WITHIN_S:.0f} s; of the app it had: {there}.")
+
+    async def _read(self, address: str) -> Mapping[str, object]:
+        answer: Mapping[str, object] = (await self.http.get(address)).raise_for_status().json()
+        return answer
+
+
+@asynccontextmanager
+async def _transaction(settings: Settings) -> AsyncIterator[tuple[AsyncSession, SystemClock]]:
+    clock = SystemClock()
+    database = Database(settings.database_url, clock)
+    try:
+        async with database.transaction() as session:
+            yield session, clock
+    finally:
+        await database.close()

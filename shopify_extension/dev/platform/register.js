@@ -1,0 +1,2 @@
+/* The one function of @shopify/web-pixels-extension. */
+export const register = (begin) => shopify.extend('WebPixel::Render', begin);
