@@ -13,6 +13,7 @@ from backend.settings import Settings
 from backend.shopify.addresses import Addresses
 from backend.shopify.admin import Admin, AdminClient, Sleep
 from backend.shopify.app_data import AppData
+from backend.shopify.bulk import BulkOperations
 from backend.shopify.errors import ShopifyError
 from backend.shopify.installs import InstallService
 from backend.shopify.sealing import Sealer
@@ -57,6 +58,7 @@ class Shopify:
         self.tokens = OfflineTokens(database, clock, Sealer(settings.shopify_token_key), endpoint, sleep)
         self.admin = Admin(self.tokens, AdminClient(http, self.addresses, sleep))
         self.app_data = AppData(self.admin)
+        self.bulk = BulkOperations(self.admin, http, self.addresses, sleep)
         self.visits = Visits(database, clock, settings, endpoint, self.tokens)
         self.setup = Setup(database, clock, settings, self.admin, further_steps)
 

@@ -6,7 +6,9 @@ the install then waits for the merchant's next visit, which brings new tokens.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from sqlalchemy import or_, select, update
@@ -45,7 +47,7 @@ class OfflineTokens:
     async def grant(self, shop: str) -> Grant:
         """Good for five minutes at least, or (while Shopify cannot refresh) until it expires."""
         install = await self._usable(shop)
-        grant = self._open(install)
+        grant = await self._open(install)
         if grant.expires_at - self.clock.now() > REFRESH_BEFORE:
             return grant
         return await self._next(install, grant)
@@ -54,7 +56,7 @@ class OfflineTokens:
         """The token of another process if that was quicker."""
         install = await self._usable(refused.shop)
         if install.token_version != refused.version:
-            return self._open(install)
+            return await self._open(install)
         return await self._next(install, None)
 
     async def give_up(self, refused: Grant) -> None:
@@ -83,10 +85,12 @@ class OfflineTokens:
             raise NeedsVisit(f"{shop} waits for its merchant.")
         return install
 
-    def _open(self, install: ShopifyInstall) -> Grant:
+    async def _open(self, install: ShopifyInstall) -> Grant:
         try:
             token = self.sealer.unseal(install.access_token_sealed or "", install.shop, ACCESS)
         except Unreadable as error:
+            changes = {"status": NEEDS_VISIT, "refreshing_until": None}
+            await self._change(install.brand_id, install.token_version, changes, ended="unreadable")
             raise NeedsVisit(f"The token of {install.shop} cannot be read with the present key.") from error
         return Grant(
             shop=install.shop,
@@ -107,7 +111,7 @@ class OfflineTokens:
             await self.sleep(POLL_S)
             newer = await self._usable(install.shop)
             if newer.token_version != install.token_version:
-                return self._open(newer)
+                return await self._open(newer)
         raise ShopifyUnavailable(f"The token of {install.shop} is being refreshed for too long.")
 
     async def _take_lease(self, install: ShopifyInstall) -> bool:
@@ -144,7 +148,7 @@ class OfflineTokens:
             raise
         changes = self.sealed(install.shop, tokens) | {"refreshing_until": None}
         await self._change(install.brand_id, install.token_version, changes, is_new_token=True)
-        return self._open(await self._usable(install.shop))
+        return await self._open(await self._usable(install.shop))
 
     async def _new_tokens(self, install: ShopifyInstall, now: datetime) -> NewTokens:
         if install.refresh_expires_at is None or install.refresh_expires_at <= now:
@@ -156,11 +160,11 @@ class OfflineTokens:
             raise NeedsVisit(f"The refresh token of {install.shop} is of no use.") from error
 
     async def _change(
-        self, brand_id: object, version: int, values: dict[str, object], *, is_new_token: bool = False, ended: str = ""
+        self, brand_id: UUID, version: int, values: Mapping[str, object], *, is_new_token: bool = False, ended: str = ""
     ) -> None:
         """Only if the tokens are still the ones that the caller saw."""
         if is_new_token:
-            values = values | {"token_version": version + 1}
+            values = {**values, "token_version": version + 1}
         async with self.database.transaction() as session:
             changed = await session.execute(
                 update(ShopifyInstall)

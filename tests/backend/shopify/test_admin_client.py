@@ -26,7 +26,6 @@ from backend.shopify.grants import Grant
 from tests.backend.shopify.conftest import SHOP_A
 from tests.fakes import HandClock
 
-
 TOO_DEAR = """query Q { products(first: 250) { nodes { variants(first: 250) { nodes {
     metafields(first: 250) { nodes { id } } } } } } }"""
 
