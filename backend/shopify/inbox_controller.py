@@ -2,7 +2,7 @@
 from typing import Any
 
 import structlog
-from litestar import Controller, Request, post
+from litestar import Controller, MediaType, Request, post
 from litestar.datastructures import State
 
 from backend.core.db import Database
@@ -32,10 +32,11 @@ class WebhookController(Controller):
         "/hooks/shopify",
         operation_id="receive_shopify_webhook",
         status_code=200,
+        media_type=MediaType.TEXT,
         request_max_body_size=MAX_WEBHOOK_BYTES,
         responses=refusals(WebhookUnverified, BodyTooLarge, ShopifyOff),
     )
-    async def receive_shopify_webhook(self, request: Request[Any, Any, Any], state: State) -> None:
+    async def receive_shopify_webhook(self, request: Request[Any, Any, Any], state: State) -> str:
         """Stored, then answered: the work comes later. A delivery that is here already gets the same answer."""
         if not state.settings.shopify_secrets:
             raise ShopifyOff
@@ -52,3 +53,4 @@ class WebhookController(Controller):
         log.info("webhook.received", topic=envelope.topic, shop=envelope.shop, is_new=is_new)
         if is_new:
             await state.shopify_work.loop.wake()
+        return ""

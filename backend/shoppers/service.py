@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import Uuid, column, delete, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -23,6 +23,10 @@ from backend.shoppers.models import EmbedCode, Shopper
 
 CODE_LIFETIME = timedelta(seconds=60)
 CODE_BYTES = 32
+ORDER_LINES = table(
+    "order_lines", column("brand_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid())
+)
+"""Named, not imported: the feature that owns it stands above this one. A sale stays a sale, without the person."""
 RENEWAL_LIMIT = timedelta(hours=24)
 
 
@@ -152,6 +156,11 @@ async def forget(session: AsyncSession, brand_id: UUID, user_id: UUID, now: date
     shopper no longer leads to this row, which stays for the consents that were given.
     """
     await session.execute(delete(EmbedCode).where(EmbedCode.brand_id == brand_id, EmbedCode.user_id == user_id))
+    await session.execute(
+        update(ORDER_LINES)
+        .where(ORDER_LINES.c.brand_id == brand_id, ORDER_LINES.c.user_id == user_id)
+        .values(user_id=None, session_id=None)
+    )
     await session.execute(
         update(Shopper)
         .where(Shopper.brand_id == brand_id, Shopper.id == user_id)

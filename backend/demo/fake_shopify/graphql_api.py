@@ -99,7 +99,10 @@ def throttled(shop: FakeShop, cost: int) -> dict[str, Any]:
 
 
 def resolve(source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
-    value = source.get(info.field_name) if isinstance(source, dict) else getattr(source, info.field_name, None)
+    if isinstance(source, dict):
+        value = source.get(info.field_name)
+    else:  # `return` is Shopify's word and Python's
+        value = getattr(source, f"{info.field_name}_", None) or getattr(source, info.field_name, None)
     named = get_named_type(info.return_type)
     is_page = named.name.endswith("Connection")
     page = {name: arguments.pop(name, None) for name in ("first", "after")} if is_page else {}

@@ -77,6 +77,13 @@ class Root:
         found = sorted(self.state.desk.orders.values(), key=lambda order: (order.updated_at, order.id))
         return [self.state.desk.order_node(order) for order in found if moment is None or order.updated_at >= moment]
 
+    def return_(self, *, id: str) -> dict[str, Any] | None:  # noqa: A002
+        for order in self.state.desk.orders.values():
+            for back in order.returns:
+                if back.id == _number(id):
+                    return {"id": id, "order": self.state.desk.order_node(order)}
+        return None
+
     def returnReasonDefinitions(self, **_: Any) -> Rows:
         desk = self.state.desk
         return [desk.reason_node(handle) for handle in desk.reasons]

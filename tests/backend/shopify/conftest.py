@@ -15,6 +15,7 @@ from backend.demo.fake_shopify.world import FakeShopify
 from backend.settings import Settings
 from backend.shopify.documents import API_VERSION
 from backend.shopify.shop import Shopify
+from tests.backend.shopify.scene import Scene, set_the_scene
 from tests.fakes import HandClock
 
 CLIENT_ID = "client-id-of-the-tests"
@@ -77,3 +78,9 @@ def visit(http: httpx.AsyncClient, fake: FakeShopify) -> Visit:
         return await http.get("/admin", params={"shop": shop, "id_token": fake.session_token(shop)})
 
     return open_admin
+
+
+@pytest.fixture
+async def scene(app: Litestar, http: httpx.AsyncClient, fake: FakeShopify, clock: HandClock) -> Scene:
+    """A shop with the app and one garment."""
+    return await set_the_scene(app, http, fake, clock, SHOP_A)

@@ -1,0 +1,437 @@
+"""From an order's webhook to the book of record and the events, whatever comes when and how often."""
+
+import itertools
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from backend.demo.fake_shopify.orders import Order
+from backend.demo.fake_shopify.shop import Fault
+from backend.demo.fake_shopify.world import FakeShopify
+from backend.shopify import pixel_tokens
+from backend.shopify.inbox_models import WebhookDelivery
+from backend.shopify.order_models import Order as OrderRow
+from tests.backend.shopify.conftest import SHOP_B
+from tests.backend.shopify.scene import OTHER_PRODUCT, PRODUCT, Scene, session_id, set_the_scene
+from tests.fakes import HandClock
+
+
+async def fates(scene: Scene) -> list[tuple[str, str | None]]:
+    return [(row.state, row.error_code) for row in await scene.rows(WebhookDelivery)]
+
+
+class TestAttribution:
+    async def test_tried_on_and_bought_is_credited_once(self, scene: Scene) -> None:
+        session = await scene.try_on()
+        scene.clock.advance(minutes=5)
+        order = scene.place(session["id"], quantity=2)
+        await scene.hear_of(order, "orders/create")
+        await scene.hear_of(order, "orders/paid")
+        assert session["fit_result"]["recommended_size"] is not None
+        [line] = await scene.lines()
+        assert (line.is_direct, line.is_assisted, line.property_fault) == (True, False, None)
+        assert (line.session_id, line.quantity, line.kept_units) == (session_id(session), 2, 2)
+        assert (line.gross_minor, line.net_minor) == (5800, 5800)
+        [bought] = await scene.events("purchase_completed")
+        assert (bought.source, bought.session_id, bought.user_id) == ("S", session_id(session), line.user_id)
+        assert bought.payload == {
+            "order_id": str(order.id),
+            "line_id": str(order.lines[0].id),
+            "garment_id": scene.garment["id"],
+            "size": "M",
+            "quantity": 2,
+            "net_minor": 5800,
+            "currency": "EUR",
+            "attribution": "direct",
+            "followed": session["fit_result"]["recommended_size"] == "M",
+        }
+
+    async def test_sessions_that_never_touched_the_widget_are_never_claimed(self, scene: Scene) -> None:
+        await scene.try_on()
+        await scene.hear_of(scene.place(None))
+        [line] = await scene.lines()
+        assert (line.is_direct, line.is_assisted, line.session_id, line.user_id) == (False, False, None, None)
+        [bought] = await scene.events("purchase_completed")
+        assert (bought.payload["attribution"], bought.session_id, bought.user_id) == ("none", None, None)
+
+    @pytest.mark.parametrize(
+        ("what", "fault"),
+        [
+            ("typed", "not_an_id"),
+            ("unknown", "unknown_session"),
+            ("another brand's", "unknown_session"),
+            ("another product's", "other_product"),
+            ("later", "session_later"),
+            ("too old", "session_too_old"),
+        ],
+    )
+    async def test_bad_property_is_counted_and_ignored(self, scene: Scene, what: str, fault: str) -> None:
+        order, made = await self._order_with(scene, what)
+        await scene.hear_of(order)
+        [line] = await scene.lines()
+        assert (line.is_direct, line.session_id, line.property_fault) == (False, None, fault), made
+        [bought] = await scene.events("purchase_completed")
+        assert (bought.payload["attribution"], bought.session_id) == ("none", None)
+
+    async def _order_with(self, scene: Scene, what: str) -> tuple[Order, str]:
+        match what:
+            case "typed":
+                value = "'; DROP TABLE orders; --"
+            case "unknown":
+                value = str(uuid.uuid4())
+            case "another brand's":
+                other = await set_the_scene(scene.app, scene.http, scene.fake, scene.clock, SHOP_B)
+                value = (await other.try_on())["id"]
+            case "another product's":
+                skirt = await scene.given.garment(scene.brand, name="Skirt", shopify_product_id=OTHER_PRODUCT)
+                value = (await scene.try_on(garment_id=skirt["id"]))["id"]
+            case "later":
+                order = scene.place("")
+                scene.clock.advance(seconds=1)
+                value = (await scene.try_on())["id"]
+                order.lines[0].properties["_tryon_session"] = value
+                return order, value
+            case _:
+                value = (await scene.try_on())["id"]
+                scene.clock.advance(days=30, seconds=1)
+        return scene.place(value), value
+
+    async def test_test_orders_are_excluded(self, scene: Scene) -> None:
+        session = await scene.try_on()
+        await scene.hear_of(scene.place(session["id"], test=True))
+        assert await scene.rows(OrderRow) == []
+        assert await scene.events("purchase_completed") == []
+
+    async def test_unpaid_is_kept_and_not_yet_a_purchase(self, scene: Scene) -> None:
+        order = scene.place((await scene.try_on())["id"])
+        order.is_paid = False
+        await scene.hear_of(order, "orders/create")
+        assert len(await scene.lines()) == 1
+        assert await scene.events("purchase_completed") == []
+        order.is_paid, order.updated_at = True, scene.clock.advance(days=2)
+        await scene.hear_of(order, "orders/paid")
+        assert len(await scene.events("purchase_completed")) == 1
+
+    async def test_credit_once_given_outlives_the_shopper(self, scene: Scene) -> None:
+        """Erased people leave their sale, and no id."""
+        shopper = await scene.given.shopper(scene.brand)
+        session = await scene.try_on(shopper)
+        order = scene.place(session["id"])
+        await scene.hear_of(order)
+        avatar = session["avatar_id"]
+        gone = await scene.http.delete(f"/v1/avatars/{avatar}", headers=shopper.headers)
+        assert gone.is_success
+        [line] = await scene.lines()
+        assert (line.is_direct, line.session_id, line.user_id) == (True, None, None)
+        order.updated_at = scene.clock.advance(hours=1)
+        await scene.hear_of(order, "orders/edited")
+        [line] = await scene.lines()
+        assert (line.is_direct, line.property_fault, line.session_id) == (True, None, None)
+        assert len(await scene.events("purchase_completed")) == 1
+
+
+class TestWhatIsRead:
+    async def test_order_without_anything_of_ours_is_dropped_unread(self, scene: Scene) -> None:
+        before = len(scene.shop.requests)
+        await scene.hear_of(scene.place(None, product_id=9999))
+        assert (await fates(scene), len(scene.shop.requests) - before) == ([("ignored", "nothing_of_ours")], 0)
+        assert await scene.rows(OrderRow) == []
+
+    async def test_only_our_lines_of_a_mixed_order_are_kept(self, scene: Scene) -> None:
+        order = scene.place(None, None)
+        order.lines[1].product_id = 9999
+        await scene.hear_of(order)
+        assert [line.product_id for line in await scene.lines()] == [PRODUCT]
+
+    async def test_order_of_many_lines_is_read_whole(self, scene: Scene) -> None:
+        await scene.hear_of(scene.place(*[None] * 230))
+        assert len(await scene.lines()) == 230
+
+    async def test_invented_order_is_not_found(self, scene: Scene) -> None:
+        order = scene.place((await scene.try_on())["id"])
+        del scene.shop.desk.orders[order.id]
+        await scene.hear_of(order)
+        assert await fates(scene) == [("ignored", "not_found")]
+
+    async def test_nothing_is_asked_that_names_a_customer(self, scene: Scene) -> None:
+        await scene.hear_of(scene.place((await scene.try_on())["id"]))
+        said = " ".join(request["query"] for request in scene.shop.requests).lower()
+        assert not any(word in said for word in ("customer", "email", "phone", "address", "firstname"))
+
+    @pytest.mark.parametrize("fault", [Fault("status", 503), Fault("network"), Fault("status", 500)])
+    async def test_shopify_down_is_tried_again_later(self, scene: Scene, fault: Fault) -> None:
+        session = await scene.try_on()
+        scene.shop.faults.extend([fault] * 4)
+        scene.app.state.shopify.admin.client.sleep = _no_sleep
+        await scene.hear_of(scene.place(session["id"]))
+        assert await fates(scene) == [("new", "shopify_unavailable")]
+        scene.clock.advance(minutes=1)
+        await scene.work_off()
+        assert await fates(scene) == [("done", None)]
+
+    async def test_older_news_never_replaces_newer(self, scene: Scene) -> None:
+        order = scene.place((await scene.try_on())["id"])
+        stale = scene.clock.now()
+        scene.clock.advance(hours=2)
+        scene.shop.desk.refund(order, {order.lines[0].id: 1}, scene.clock.now())
+        await scene.hear_of(order, "orders/create")
+        order.updated_at, order.refunds, order.lines[0].gone = stale, [], 0
+        await scene.hear_of(order, "orders/paid")
+        [line] = await scene.lines()
+        assert (line.returned_units, line.kept_units) == (1, 0)
+
+
+async def _no_sleep(_: float) -> None:
+    return
+
+
+class TestMoney:
+    async def test_gross_counts_codes_and_net_all_discounts(self, scene: Scene) -> None:
+        order = scene.place(
+            None, quantity=2, price="50.00", line_discount="10.00", code_discount="5.00", order_discount="15.00"
+        )
+        await scene.hear_of(order)
+        [line] = await scene.lines()
+        assert (line.gross_minor, line.net_minor) == (8500, 7000)
+
+    async def test_net_is_without_refunded_units(self, scene: Scene) -> None:
+        order = scene.place(None, quantity=2)
+        scene.shop.desk.refund(order, {order.lines[0].id: 1}, scene.clock.now())
+        await scene.hear_of(order)
+        [line] = await scene.lines()
+        assert (line.gross_minor, line.net_minor, line.kept_units) == (5800, 2900, 1)
+
+    async def test_currency_without_minor_units(self, scene: Scene) -> None:
+        scene.shop.currency = "JPY"
+        await scene.hear_of(scene.place(None, price="2900"))
+        [line] = await scene.lines()
+        assert line.net_minor == 2900
+
+
+class TestReturns:
+    """The table of what counts as what."""
+
+    @pytest.fixture
+    async def order(self, scene: Scene) -> Order:
+        order = scene.place((await scene.try_on())["id"], quantity=3)
+        await scene.hear_of(order)
+        scene.clock.advance(days=3)
+        return order
+
+    async def _line(self, scene: Scene, order: Order, topic: str, payload: dict[str, Any]) -> Any:
+        await scene.tell(topic, payload)
+        [line] = await scene.lines()
+        return line
+
+    @pytest.mark.parametrize(
+        ("status", "units"), [("OPEN", 1), ("CLOSED", 1), ("REQUESTED", 0), ("DECLINED", 0), ("CANCELED", 0)]
+    )
+    async def test_return_counts_by_its_status(self, scene: Scene, order: Order, status: str, units: int) -> None:
+        desk = scene.shop.desk
+        back = desk.send_back(order, {order.lines[0].id: 1}, "too-small", scene.clock.now(), status)
+        line = await self._line(scene, order, "returns/update", desk.return_payload(order, back))
+        assert (line.returned_units, line.kept_units) == (units, 3 - units)
+        assert len(await scene.events("purchase_returned")) == units
+
+    @pytest.mark.parametrize(
+        ("handle", "reason"),
+        [
+            ("too-small", "too_small"),
+            ("too-tight", "too_small"),
+            ("too-big", "too_large"),
+            ("color-too-bright", "look"),
+            ("quality", "quality"),
+            ("changed-my-mind", "changed_mind"),
+            ("sleeves-too-long", "fit_other"),
+            ("something-new", "other"),
+        ],
+    )
+    async def test_reason_is_kept_raw_and_classed(self, scene: Scene, order: Order, handle: str, reason: str) -> None:
+        desk = scene.shop.desk
+        back = desk.send_back(order, {order.lines[0].id: 2}, handle, scene.clock.now())
+        await self._line(scene, order, "returns/approve", desk.return_payload(order, back))
+        [one] = await scene.returns()
+        assert (one.handle, one.reason, one.quantity) == (handle, reason, 2)
+        [returned] = await scene.events("purchase_returned")
+        assert (returned.payload["reason"], returned.payload["quantity"]) == (reason, 2)
+
+    async def test_refund_of_a_return_is_the_same_units(self, scene: Scene, order: Order) -> None:
+        desk, line_id = scene.shop.desk, order.lines[0].id
+        back = desk.send_back(order, {line_id: 1}, "too-small", scene.clock.now())
+        await self._line(scene, order, "returns/approve", desk.return_payload(order, back))
+        refund = desk.refund(order, {line_id: 1}, scene.clock.advance(days=1), return_id=back.id)
+        line = await self._line(scene, order, "refunds/create", desk.refund_payload(order, refund))
+        assert (line.returned_units, line.kept_units, line.net_minor) == (1, 2, 5800)
+        assert len(await scene.events("purchase_returned")) == 1
+
+    @pytest.mark.parametrize(
+        ("kind", "returned", "cancelled", "goodwill"),
+        [("RETURN", 1, 0, 0), ("LEGACY_RESTOCK", 1, 0, 0), ("CANCEL", 0, 1, 0), ("NO_RESTOCK", 0, 0, 1)],
+    )
+    async def test_refund_without_a_return_counts_by_its_kind(
+        self, scene: Scene, order: Order, kind: str, returned: int, cancelled: int, goodwill: int
+    ) -> None:
+        desk = scene.shop.desk
+        refund = desk.refund(order, {order.lines[0].id: 1}, scene.clock.now(), restock_type=kind)
+        line = await self._line(scene, order, "refunds/create", desk.refund_payload(order, refund))
+        assert (line.returned_units, line.cancelled_units, line.refund_only_units) == (returned, cancelled, goodwill)
+        assert [one.payload["reason"] for one in await scene.events("purchase_returned")] == ["unknown"] * returned
+        assert len(await scene.events("purchase_cancelled")) == cancelled
+
+    async def test_cancelled_order_is_no_return(self, scene: Scene, order: Order) -> None:
+        scene.shop.desk.cancel(order, scene.clock.now())
+        line = await self._line(scene, order, "orders/cancelled", scene.shop.desk.order_payload(order))
+        assert (line.returned_units, line.cancelled_units, line.kept_units) == (0, 3, 0)
+        assert await scene.events("purchase_returned") == []
+
+    async def test_return_called_off_is_gone_again(self, scene: Scene, order: Order) -> None:
+        desk = scene.shop.desk
+        back = desk.send_back(order, {order.lines[0].id: 1}, "style", scene.clock.now())
+        await self._line(scene, order, "returns/approve", desk.return_payload(order, back))
+        back.status, order.updated_at = "CANCELED", scene.clock.advance(hours=1)
+        line = await self._line(scene, order, "returns/cancel", desk.return_payload(order, back))
+        assert (line.returned_units, line.kept_units, await scene.returns()) == (0, 3, [])
+
+    async def test_return_that_does_not_name_its_order_is_asked_for(self, scene: Scene, order: Order) -> None:
+        desk = scene.shop.desk
+        back = desk.send_back(order, {order.lines[0].id: 1}, "style", scene.clock.now())
+        payload = desk.return_payload(order, back)
+        del payload["order"]
+        line = await self._line(scene, order, "returns/approve", payload)
+        assert line.returned_units == 1
+
+
+class TestAnyOrder:
+    """Webhooks and pixel in every order, doubled and late: the same book, each event once."""
+
+    @pytest.mark.parametrize("order_of_news", list(itertools.permutations(("webhook", "pixel", "refund"))))
+    async def test_pixel_webhook_and_refund(self, scene: Scene, order_of_news: tuple[str, ...]) -> None:
+        direct, assisted = await scene.try_on(), await scene.try_on()
+        order = scene.place(direct["id"], None)
+        bought, also = order.lines
+        scene.clock.advance(minutes=1)
+        for news in order_of_news:
+            for _ in range(2):
+                await self._tell(scene, order, news, assisted)
+            scene.clock.advance(hours=5)
+        await scene.hear_of(order, "orders/edited")
+        lines = {line.line_ref: line for line in await scene.lines()}
+        one, two = lines[str(bought.id)], lines[str(also.id)]
+        assert (one.is_direct, one.is_assisted, one.session_id) == (True, False, session_id(direct))
+        assert (two.is_direct, two.is_assisted, two.session_id) == (False, True, session_id(assisted))
+        assert (one.returned_units, one.kept_units, two.kept_units) == (1, 0, 1)
+        purchases = await scene.events("purchase_completed")
+        assert sorted(str(event.payload["attribution"]) for event in purchases) == ["direct", "none"]
+        assert len(await scene.events("purchase_returned")) == 1
+        assert len(await scene.events("checkout_linked")) == 1
+
+    async def _tell(self, scene: Scene, order: Order, news: str, assisted: dict[str, Any]) -> None:
+        desk = scene.shop.desk
+        if news == "webhook":
+            await scene.hear_of(order, "orders/create")
+            await scene.hear_of(order, "orders/paid")
+        elif news == "refund":
+            refund = (
+                order.refunds[0] if order.refunds else desk.refund(order, {order.lines[0].id: 1}, scene.clock.now())
+            )
+            await scene.tell("refunds/create", desk.refund_payload(order, refund))
+        else:
+            event = {
+                "id": str(uuid.uuid4()),
+                "type": "checkout_linked",
+                "session_id": assisted["id"],
+                "metadata": {"order_id": str(order.id)},
+            }
+            assert (await scene.pixel(event)).status_code == 202
+
+    async def test_lost_webhooks_heal_in_a_day(self, scene: Scene) -> None:
+        order = scene.place((await scene.try_on())["id"])
+        scene.place(None, product_id=9999)
+        scene.clock.advance(hours=30)
+        await scene.work.look_round()
+        await scene.work.chores.run_due()
+        [line] = await scene.lines()
+        assert (line.is_direct, line.line_ref) == (True, str(order.lines[0].id))
+        assert len(await scene.events("purchase_completed")) == 1
+        scene.clock.advance(hours=24)
+        await scene.work.chores.run_due()
+        assert len(await scene.events("purchase_completed")) == 1
+
+
+class TestPixel:
+    async def _linked(self, scene: Scene, order: Order, session: dict[str, Any], **how: Any) -> httpx.Response:
+        event = {
+            "id": str(uuid.uuid4()),
+            "type": "checkout_linked",
+            "session_id": session["id"],
+            "metadata": {"order_id": str(order.id)},
+        }
+        return await scene.pixel(event, **how)
+
+    async def test_seven_days_and_no_more(self, scene: Scene) -> None:
+        session = await scene.try_on()
+        scene.clock.advance(days=7, seconds=1)
+        order = scene.place(None)
+        await self._linked(scene, order, session)
+        await scene.hear_of(order)
+        [line] = await scene.lines()
+        assert not line.is_assisted
+
+    async def test_pixel_alone_never_makes_a_purchase(self, scene: Scene) -> None:
+        order = scene.place(None)
+        forged = [
+            {"id": str(uuid.uuid4()), "type": kind, "metadata": {"order_id": "1", "line_id": "1", "net_minor": 1}}
+            for kind in ("purchase_completed", "purchase_returned", "avatar_created", "size_recommended")
+        ]
+        answer = await scene.pixel(*forged)
+        assert {one["code"] for one in answer.json()["rejected"]} == {"type_not_allowed"}
+        await self._linked(scene, order, await scene.try_on())
+        assert await scene.rows(OrderRow) == []
+        assert await scene.events("purchase_completed") == []
+
+    async def test_anothers_session_is_unknown(self, scene: Scene) -> None:
+        other = await set_the_scene(scene.app, scene.http, scene.fake, scene.clock, SHOP_B)
+        answer = await self._linked(scene, scene.place(None), await other.try_on())
+        assert answer.json()["rejected"] == [{"index": 0, "code": "unknown_session"}]
+
+    @pytest.mark.parametrize("token", ["px_", "px_" + "0" * 32 + "_" + "0" * 32, "garbage"])
+    async def test_forged_token_is_refused(self, scene: Scene, token: str) -> None:
+        answer = await self._linked(scene, scene.place(None), await scene.try_on(), token=token)
+        assert answer.status_code == 401
+
+    async def test_token_opens_nothing_else(self, scene: Scene) -> None:
+        token = pixel_tokens.issue(scene.app.state.settings.token_signing_key, scene.install.id)
+        headers = {"Authorization": f"Bearer {token}"}
+        for path in ("/v1/garments", "/v1/analytics/funnel"):
+            assert (await scene.http.get(path, headers=headers)).status_code == 401
+        assert (await scene.http.post("/v1/events", headers=headers, json={"events": []})).status_code == 401
+
+    async def test_shop_without_the_app_is_not_heard(self, scene: Scene) -> None:
+        order, session = scene.place(None), await scene.try_on()
+        scene.shop.uninstall()
+        await scene.tell("app/uninstalled", {"id": 1, "myshopify_domain": scene.shop.domain})
+        assert (await self._linked(scene, order, session)).status_code == 401
+
+
+async def test_two_shops_at_once_never_meet(
+    app: Litestar, http: httpx.AsyncClient, fake: FakeShopify, clock: HandClock, scene: Scene
+) -> None:
+    """The same order number in two shops, worked on together: each in its own brand's book."""
+    other = await set_the_scene(app, http, fake, clock, SHOP_B)
+    mine, theirs = scene.place((await scene.try_on())["id"]), other.place((await other.try_on())["id"], quantity=5)
+    theirs.id = mine.id
+    other.shop.desk.orders[mine.id] = theirs
+    for one, order in ((scene, mine), (other, theirs)):
+        payload = one.shop.desk.order_payload(order)
+        await fake.webhooks.send(http, fake.webhooks.make("orders/paid", one.shop.domain, payload))
+    await scene.work_off()
+    assert {(line.brand_id, line.quantity) for line in await scene.lines()} == {
+        (scene.brand.id, 1),
+        (other.brand.id, 5),
+    }
+    assert {request["token"] for request in scene.shop.requests}.isdisjoint(
+        {request["token"] for request in other.shop.requests}
+    )
