@@ -197,12 +197,3 @@ def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
             step = excess / (2 * np.pi) / max(float(free[ring.row - low].mean()), LEAST_FREE)
             trued[ids, :2] += inward * (np.clip(step, 0, np.maximum(room, 0)) * fade)[:, :, None]
     return trued
-
-
-def clearance(points: Floats, sheet: Sheet, skin: Skin) -> float:
-    """Least signed distance of corners, middles of edges and centres of triangles from the skin, metres."""
-    least = float(skin.distance(points)[0].min())
-    for probes in (Probes.of(sheet.faces, CENTRE), Probes.of(sheet.edges, MIDDLE)):
-        probes.ask(points, skin)
-        least = min(least, float(probes.distance.min()))
-    return least

@@ -8,13 +8,15 @@ the result; where it fails its own check the geometric garment stands.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from gpu_worker.body.arrays import Floats, Ints
+from gpu_worker.body.arrays import Bools, Floats, Ints
 from gpu_worker.garments.collide import FAR_M, Sheet, Skin, push_out
+from gpu_worker.garments.pattern import Pattern
 from gpu_worker.garments.rings import GAP_M
 
-STEPS = 72
+STEPS = 48
 SWEEPS = 5
 """Solves of all springs in each step."""
 QUERY_EVERY = 6
@@ -29,8 +31,23 @@ COMPRESSION = 0.35
 """How much of a spring's stiffness pushes back when it is pressed together: cloth buckles instead."""
 BENDING = 0.05
 FRICTION = 0.35
-DROP_M, RISE_M = 0.006, 0.02
+DROP_M, RISE_M, HEM_RISE_M = 0.0045, 0.02, 0.0002
 """How far cloth may sink or climb from where geometry put it: hems stay level, lengths true."""
+
+
+CLEAR_M, HEM_CLEAR_M = 0.0005, 0.0003
+"""Draped cloth that comes nearer to the skin, and inner sheets of hems that do, go back towards the first picture."""
+INSIDE_FACE = np.array(
+    [[2, 2, 2], [3, 3, 0], [0, 3, 3], [3, 0, 3], [4, 1, 1], [1, 4, 1], [1, 1, 4], [5, 1, 0], [0, 5, 1], [1, 0, 5]],
+    np.float64,
+)
+INSIDE_FACE /= INSIDE_FACE.sum(axis=1, keepdims=True)
+"""Where in a triangle cloth is asked for its distance, as weights of the corners."""
+REPAIRS, REPAIR_RINGS = 8, 4
+NEAR_M = 0.012
+"""Triangles of which no corner is nearer are not asked."""
+
+Singles = NDArray[np.float32]
 
 
 class DrapeFailed(Exception):
@@ -42,8 +59,8 @@ class Springs:
     """Edges of the mesh as springs. ends : (E, 2), rest : (E,) metres, gather : (N, E) signed mean over a vertex."""
 
     ends: Ints
-    rest: Floats
-    gather: "sparse.csr_array[np.float64]"
+    rest: Singles
+    gather: "sparse.csr_array[np.float32]"
 
     @classmethod
     def of(cls, ends: Ints, points: Floats, slack: Floats) -> "Springs":
@@ -53,66 +70,116 @@ class Springs:
         level = 1 - np.abs(along[:, 2]) / np.maximum(length, 1e-9)
         rest = length * (1 + level * (slack[ends].mean(axis=1) - 1))
         count, edges = len(points), len(ends)
-        degree = np.bincount(ends.reshape(-1), minlength=count).astype(np.float64)
+        degree = np.bincount(ends.reshape(-1), minlength=count).astype(np.float32)
         rows = np.concatenate([ends[:, 0], ends[:, 1]])
-        sign = np.repeat([1.0, -1.0], edges) / degree[rows]
+        sign = np.repeat([np.float32(1), np.float32(-1)], edges) / degree[rows]
         columns = np.tile(np.arange(edges), 2)
-        return cls(ends, rest, sparse.csr_array(sparse.coo_array((sign, (rows, columns)), shape=(count, edges))))
+        gather = sparse.csr_array(sparse.coo_array((sign, (rows, columns)), shape=(count, edges)))
+        return cls(ends, rest.astype(np.float32), gather)
 
-    def correction(self, points: Floats) -> Floats:
+    def correction(self, points: Singles) -> Singles:
         """(N, 3) how each vertex moves to bring its springs to rest."""
-        along = points[self.ends[:, 1]] - points[self.ends[:, 0]]
+        along = points.take(self.ends[:, 1], axis=0) - points.take(self.ends[:, 0], axis=0)
         length = np.sqrt(np.einsum("ij,ij->i", along, along))
         excess = (length - self.rest) / np.maximum(length, 1e-9)
-        excess *= np.where(excess > 0, 0.5, 0.5 * COMPRESSION)
-        moved: Floats = np.asarray(self.gather @ (along * excess[:, None]))
+        excess *= np.where(excess > 0, np.float32(0.5), np.float32(0.5 * COMPRESSION))
+        along *= excess[:, None]
+        moved: Singles = np.asarray(self.gather @ along)
         return moved
 
 
-def drape(points: Floats, sheet: Sheet, skin: Skin, slack: Floats, held: Ints) -> Floats:
+def drape(points: Floats, sheet: Sheet, skin: Skin, slack: Floats, held: Ints, level: Ints) -> Floats:
     """(N, 3) the garment at rest. Raises `DrapeFailed`.
 
     points : (N, 3) the geometric garment
     slack  : (N,) see `Springs.of`
     held   : vertices that stay: neckline, waistband
+    level  : vertices of hems, which do not climb
     """
     springs = Springs.of(sheet.edges, points, slack)
-    free = np.ones((len(points), 1))
+    neighbours = sheet.neighbours.astype(np.float32)
+    free = np.ones((len(points), 1), np.float32)
     free[held] = 0.0
-    position, before = points.copy(), points.copy()
-    low, high = points[:, 2] - DROP_M, points[:, 2] + RISE_M
-    fall = np.array([0.0, 0.0, -GRAVITY_M_S2 * STEP_S**2])
-    distance, normal, anchor = _planes(skin, position)
+    pull = RELAXATION * free
+    position = points.astype(np.float32)
+    before = position.copy()
+    low, high = position[:, 2] - np.float32(DROP_M), position[:, 2] + np.float32(RISE_M)
+    high[level] = position[level, 2] + np.float32(HEM_RISE_M)
+    fall = free * np.array([0.0, 0.0, -GRAVITY_M_S2 * STEP_S**2], np.float32)
+    planes = _Planes.at(skin, position)
     for step in range(STEPS):
         if step and step % QUERY_EVERY == 0:
-            distance, normal, anchor = _planes(skin, position)
-        moved = position + free * (DAMPING * (position - before) + fall)
-        before = position
-        position = moved
+            planes = _Planes.at(skin, position)
+        moved = position + free * (np.float32(DAMPING) * (position - before)) + fall
+        before, position = position, moved
         for _ in range(SWEEPS):
-            position = position + free * (RELAXATION * springs.correction(position))
-        position = position + free * (BENDING * (np.asarray(sheet.neighbours @ position) - position))
+            position += pull * springs.correction(position)
+        position += np.float32(BENDING) * free * (np.asarray(neighbours @ position) - position)
         np.clip(position[:, 2], low, high, out=position[:, 2])
-        position = _off_the_skin(position, before, distance, normal, anchor, free)
-    position = push_out(position, sheet, skin)
+        position += free * planes.push(position, before)
     if not np.isfinite(position).all():
         raise DrapeFailed("The cloth flew apart.")
-    return position
+    return push_out(position.astype(np.float64), sheet, skin)
 
 
-def _planes(skin: Skin, points: Floats) -> tuple[Floats, Floats, Floats]:
-    """Distance, normal and foot of each vertex on the skin."""
-    distance, normal = skin.distance(points)
-    return distance, normal, points - distance[:, None] * normal
+@dataclass(frozen=True, eq=False)
+class _Planes:
+    """The skin as each vertex sees it for a few steps. normal, foot : (N, 3); is_near : (N,)."""
+
+    normal: Singles
+    level: Singles
+    is_near: Bools
+
+    @classmethod
+    def at(cls, skin: Skin, points: Singles) -> "_Planes":
+        exact = points.astype(np.float64)
+        distance, normal = skin.distance(exact)
+        level = (exact * normal).sum(axis=1) - distance
+        return cls(normal.astype(np.float32), level.astype(np.float32), distance < FAR_M)
+
+    def push(self, position: Singles, before: Singles) -> Singles:
+        """(N, 3) back to the gap; what touches is slowed along the skin."""
+        above = np.einsum("ij,ij->i", position, self.normal) - self.level
+        touching = self.is_near & (above < GAP_M)
+        slide = np.where(touching[:, None], np.float32(FRICTION) * (before - position), np.float32(0))
+        slide -= np.einsum("ij,ij->i", slide, self.normal)[:, None] * self.normal
+        moved: Singles = np.where(touching, GAP_M - above, 0).astype(np.float32)[:, None] * self.normal + slide
+        return moved
 
 
-def _off_the_skin(
-    position: Floats, before: Floats, distance: Floats, normal: Floats, anchor: Floats, free: Floats
-) -> Floats:
-    """Keep the gap to the cached planes; what touches is slowed along the skin."""
-    above = np.einsum("ij,ij->i", position - anchor, normal)
-    touching = (distance < FAR_M) & (above < GAP_M)
-    push = np.where(touching, GAP_M - above, 0.0)[:, None] * normal
-    slide = np.where(touching[:, None], FRICTION * (before - position), 0.0)
-    slide -= np.einsum("ij,ij->i", slide, normal)[:, None] * normal
-    return position + free * (push + slide)
+def repaired(draped: Floats, first: Floats, pattern: Pattern, sheet: Sheet, skin: Skin) -> Floats:
+    """The draped cloth, gone back to the first picture where it or its hems touch the skin.
+
+    first : (N, 3) the geometric garment, clear of the skin
+    """
+    share = np.ones(pattern.count)
+    for _ in range(REPAIRS):
+        points = first + share[:, None] * (draped - first)
+        touching = _touching(points, pattern, skin) & (share > 0)
+        if not touching.any():
+            return points
+        near = touching.astype(np.float64)
+        for _ in range(REPAIR_RINGS):
+            near = np.maximum(near, np.asarray(sheet.neighbours @ near))
+        share *= 1 - np.minimum(REPAIR_RINGS * near, 1)
+    return first
+
+
+def _touching(points: Floats, pattern: Pattern, skin: Skin) -> Bools:
+    """(N,) vertices of the outer sheet at whose triangles, or at whose hems, cloth comes too near."""
+    full = pattern.with_hems(points)
+    clear = np.full(len(full), HEM_CLEAR_M)
+    clear[: pattern.count] = CLEAR_M
+    distance, _ = skin.distance(full)
+    hit = distance < clear
+    faces = pattern.all_faces[distance[pattern.all_faces].min(axis=1) < NEAR_M]
+    least = clear[faces].min(axis=1)
+    for weights in INSIDE_FACE:
+        distance, _ = skin.distance(np.einsum("fcd,c->fd", full[faces], weights))
+        hit[faces[distance < least]] = True
+    start, touching = pattern.count, hit[: pattern.count].copy()
+    for edge, inward in pattern.hems.values():
+        inner = hit[start : start + 2 * len(edge)].reshape(2, -1).any(axis=0)
+        touching[edge[inner]] = touching[inward[inner]] = True
+        start += 2 * len(edge)
+    return touching

@@ -39,7 +39,8 @@ HOOD_OFF_M = 0.014
 """Between a hood and the back it lies on."""
 HOOD_OVER_CLOTH_M, HOOD_PUSHES, HOOD_SOFTENINGS = 0.009, 3, 6
 """And between the hood and the cloth under it; how often that is put right, and the hood smoothed before."""
-RIB_SOFTENINGS, RIB_STEEPNESS = 24, 0.12
+RIB_M, RIB_SOFTENINGS, RIB_STEEPNESS, COLLAR_STEEPNESS = 0.018, 24, 0.2, 1.2
+"""A rib leans towards the neck; what is higher is a collar, and stands."""
 NECK_SHARE = 0.46
 """Share of a panel's half width, at the top, that ends at the neckline."""
 TRUNK_ASPECT = 1.4
@@ -68,7 +69,7 @@ class TopStyle:
     neck_back_m: float
     neck_width_m: float
     folds: Folds
-    rib_m: float = 0.018
+    rib_m: float = RIB_M
     has_hood: bool = False
     """A hood lying down at the back, in place of the rib."""
     """Height of the rib or collar that stands on the neckline."""
@@ -399,7 +400,7 @@ class TopBuilder:
         for _ in range(RIB_SOFTENINGS):
             along /= np.linalg.norm(along, axis=1, keepdims=True)
             along = (np.roll(along, 1, axis=0) + 2 * along + np.roll(along, -1, axis=0)) / 4
-        along[:, 2] += RIB_STEEPNESS
+        along[:, 2] += RIB_STEEPNESS + COLLAR_STEEPNESS * max(self.style.rib_m - RIB_M, 0.0) / RIB_M
         along /= np.linalg.norm(along, axis=1, keepdims=True)
         for step, ids in enumerate(self.pattern.rib[1:], start=1):
             points[ids] = loop + along * (self.style.rib_m * step / RIB_ROWS)
