@@ -59,6 +59,10 @@ class TokenEndpoint:
             },
         )
 
+    async def redeem(self, shop: str, code: str) -> NewTokens:
+        """For the code of a permission page. Raises `TokenRefused`, `ShopifyUnavailable`."""
+        return await self._ask(shop, {"code": code, "expiring": "1"})
+
     async def refresh(self, shop: str, refresh_token: str) -> NewTokens:
         """Spends the refresh token. Raises `TokenRefused`, `ShopifyUnavailable`."""
         return await self._ask(shop, {"grant_type": "refresh_token", "refresh_token": refresh_token})

@@ -1,5 +1,6 @@
 """A merchant opens the admin page: Shopify's signed word that the shop has the app, and how we come to its tokens."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -8,13 +9,13 @@ from sqlalchemy import or_, update
 from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.settings import Settings
-from backend.shopify import session_tokens
+from backend.shopify import code_grant, session_tokens
 from backend.shopify.errors import SessionTokenRefused, ShopifyUnavailable, TokenRefused
 from backend.shopify.installs import InstallService
 from backend.shopify.models import NEEDS_VISIT, ShopifyInstall
 from backend.shopify.session_tokens import LEEWAY, SessionClaims
 from backend.shopify.spent import spend
-from backend.shopify.token_endpoint import TokenEndpoint
+from backend.shopify.token_endpoint import NewTokens, TokenEndpoint
 from backend.shopify.tokens import LEASE, OfflineTokens
 
 log = structlog.get_logger()
@@ -61,6 +62,33 @@ class Visits:
             log.warning("install.not_connected", shop=install.shop, reason=error.code)
             await self._drop_lease(install)
             return install
+        return await self._keep(install, given)
+
+    def ask_permission(self, shop: str) -> str:
+        """The address of the shop's own permission page, which sends the merchant back with a code."""
+        state = code_grant.new_state(self.settings.token_signing_key, shop, self.clock.now())
+        return code_grant.permission_url(self.settings.shopify_client_id, shop, self._came_back_to, state)
+
+    async def take_code(self, answer: Mapping[str, str]) -> ShopifyInstall:
+        """What Shopify sent the merchant back with, once. Raises `SessionTokenRefused` and as the endpoint does."""
+        now, client_id = self.clock.now(), self.settings.shopify_client_id
+        is_signed = [code_grant.is_signed(client_id, one, answer, now) for one in self.settings.shopify_secrets]
+        state = code_grant.read_state(self.settings.token_signing_key, answer.get("state", ""), now)
+        if not any(is_signed) or state is None or state[0] != answer["shop"]:
+            raise SessionTokenRefused
+        shop, state_id = state
+        async with self.database.transaction() as session:
+            install = await InstallService(session, self.clock).ensure(shop)
+            lifetime = code_grant.STATE_LIFETIME
+            if not await spend(session, self.clock, install.brand_id, "document_token", state_id, lifetime):
+                raise SessionTokenRefused
+        return await self._keep(install, await self.endpoint.redeem(shop, answer.get("code", "")))
+
+    @property
+    def _came_back_to(self) -> str:
+        return f"{self.settings.public_base_url}/admin/install/callback"
+
+    async def _keep(self, install: ShopifyInstall, given: NewTokens) -> ShopifyInstall:
         async with self.database.transaction() as session:
             installs = InstallService(session, self.clock)
             await installs.keep_tokens(install, self.tokens.sealed(install.shop, given))
