@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.chaos.site import Site
 
 WORD = re.compile(rb"[A-Za-z0-9_.%-]{16,}")
 LONGEST_SHOWN = 12
+LINES_PER_JOB, LINES_PER_FAULT = 6, 30
 PERMANENT = ("photo_no_person", "rejected")
 """Refusals that were injected: the only ends without success."""
 REPOSITORY_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
@@ -39,19 +40,31 @@ class Verdict:
             self.faults.append(f"{sentence}: {len(found)} ({shown})")
 
 
-def judge(site: Site, avatars: set[str], erased: set[str]) -> Verdict:
+def judge(site: Site, avatars: set[str], erased: set[str], asked_again: set[str]) -> Verdict:
     """Everything, whatever else has failed already."""
     verdict = Verdict()
+    _keep_ledger(site)
     verdict.jobs = {row[0]: row[1] for row in site.rows("SELECT state, count(*) FROM jobs GROUP BY state")}
     verdict.attempts = {row[0]: row[1] for row in site.rows("SELECT state, count(*) FROM job_attempts GROUP BY state")}
     verdict.effects = int(site.rows("SELECT count(*) FROM chaos_effects WHERE word = 'done'")[0][0])
     verdict.faults.extend(site.world.faults.broken_promises())
     _nothing_lost(site, verdict, avatars, erased)
     _nothing_twice(site, verdict)
-    _all_accounted(site, verdict)
+    _all_accounted(site, verdict, asked_again)
     _manifests_true(site, verdict)
     _no_secret_kept(site, verdict)
+    _logs_bounded(site, verdict)
     return verdict
+
+
+def _keep_ledger(site: Site) -> None:
+    """For whoever must find out what happened, beside the logs."""
+    rows = site.rows(
+        "SELECT j.id, j.state, j.error_code, j.created_at, j.finished_at, a.n, a.state, a.error_code, a.submitted_at, "
+        "a.closed_at, a.rp_id, a.id FROM jobs j LEFT JOIN job_attempts a ON a.job_id = j.id ORDER BY j.id, a.n"
+    )
+    with (site.world.folder / "ledger.tsv").open("w") as file:
+        file.writelines("\t".join(map(str, row)) + "\n" for row in rows)
 
 
 def _nothing_lost(site: Site, verdict: Verdict, avatars: set[str], erased: set[str]) -> None:
@@ -78,7 +91,9 @@ def _nothing_twice(site: Site, verdict: Verdict) -> None:
         "WHERE j.state = 'succeeded' GROUP BY j.id HAVING count(e.job_id) <> 1"
     )
     verdict.expect_none(rows, "succeeded jobs without exactly one effect")
-    rows = site.rows("SELECT job_id, count(*) FROM chaos_effects WHERE word = 'done' GROUP BY job_id HAVING count(*) > 1")
+    rows = site.rows(
+        "SELECT job_id, count(*) FROM chaos_effects WHERE word = 'done' GROUP BY job_id HAVING count(*) > 1"
+    )
     verdict.expect_none(rows, "effects that came twice")
     rows = site.rows(
         "SELECT user_id, count(*) FROM avatars GROUP BY user_id HAVING count(*) > 1 "
@@ -93,7 +108,8 @@ def _nothing_twice(site: Site, verdict: Verdict) -> None:
     verdict.expect_none(rows, "effects of an attempt that did not succeed")
 
 
-def _all_accounted(site: Site, verdict: Verdict) -> None:
+def _all_accounted(site: Site, verdict: Verdict, asked_again: set[str]) -> None:
+    """Executions begin anew for what was given up and asked for again."""
     rows = site.rows(
         "SELECT j.id, j.attempt_n, count(a.id) FROM jobs j LEFT JOIN job_attempts a ON a.job_id = j.id "
         "GROUP BY j.id HAVING count(a.id) <> j.attempt_n"
@@ -101,10 +117,14 @@ def _all_accounted(site: Site, verdict: Verdict) -> None:
     verdict.expect_none(rows, "jobs whose attempts are not all in the ledger")
     rows = site.rows(
         "SELECT j.id, j.executions, count(a.id) FROM jobs j LEFT JOIN job_attempts a ON a.job_id = j.id AND "
-        "a.state <> 'not_accepted' GROUP BY j.id HAVING count(a.id) <> j.executions"
+        "a.state <> 'not_accepted' WHERE j.subject_id <> ALL(%s::uuid[]) "
+        "GROUP BY j.id HAVING count(a.id) <> j.executions",
+        [*asked_again],
     )
     verdict.expect_none(rows, "jobs whose executions are not those of the ledger")
-    rows = site.rows("SELECT id FROM job_attempts WHERE state NOT IN ('sending', 'submitted', 'unknown') AND closed_at IS NULL")
+    rows = site.rows(
+        "SELECT id FROM job_attempts WHERE state NOT IN ('sending', 'submitted', 'unknown') AND closed_at IS NULL"
+    )
     verdict.expect_none(rows, "closed attempts without a time")
 
 
@@ -142,16 +162,23 @@ def _stored(folder: Path, key: str) -> bytes:
 def _no_secret_kept(site: Site, verdict: Verdict) -> None:
     """No token that any process saw stands in a log or in a row."""
     world = site.world
-    keys = json.loads((world.folder / "data" / "endpoint" / "keys.json").read_text())
+    keys = [key for name in world.endpoint_ports for key in astuple(world.endpoint_keys(name))]
     settings = world.settings()
     secrets = set(world.secrets_file.read_bytes().split()) | {
         value.encode()
-        for value in (*keys.values(), *world.api_keys.values(), settings.token_signing_key, settings.storage_signing_key)
+        for value in (*keys, *world.api_keys.values(), settings.token_signing_key, settings.storage_signing_key)
     }
     for log in sorted(world.logs.iterdir()):
-        found = secrets & {word for line in log.open("rb") for word in WORD.findall(line)}
+        found = secrets & {*WORD.findall(log.read_bytes())}
         verdict.expect(not found, f"{log.name} holds {len(found)} secrets")
     for (table,) in site.rows(REPOSITORY_TABLES):
         words = {word for (row,) in site.rows(f"SELECT t::text FROM {table} t") for word in WORD.findall(row.encode())}
         verdict.expect(not secrets & words, f"the table {table} holds {len(secrets & words)} secrets")
     verdict.expect(len(secrets) > 10, "no secrets were noted, so none could be found")
+
+
+def _logs_bounded(site: Site, verdict: Verdict) -> None:
+    """What is down for long is not complained of without end."""
+    lines = sum(len(log.read_bytes().splitlines()) for log in site.world.logs.glob("dispatcher-*.log"))
+    allowed = LINES_PER_JOB * sum(verdict.jobs.values()) + LINES_PER_FAULT * site.world.faults.fired().total()
+    verdict.expect(lines <= allowed, f"the dispatchers wrote {lines} lines, {allowed} are enough")

@@ -6,25 +6,24 @@ import signal
 import warnings
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.app import create_app, endpoint_key
+from backend.app import create_app
 from backend.core.folder_store import FolderStore
 from backend.core.storage import ByteRange, OpenedObject, SignedPut, StoredObject, StoreUnavailable
 from backend.jobs.models import Job
 from backend.jobs.outcomes import Outcomes
-from backend.jobs.queue import RunPodQueue
 from backend.jobs.work import Done, Outcome
 from gpu_worker.contract import Manifest
 from tests.chaos.faults import Faults, subject_of
 from tests.chaos.world import FastClock, World, write_log
 
-WORD = "endpoint of the chaos"
+LEAST_S = 1.0
+"""Real seconds that a busy machine needs to answer at all."""
 
 
 def die() -> None:
@@ -35,14 +34,14 @@ def die() -> None:
 class Wire(httpx.AsyncBaseTransport):
     """The way to the endpoint, as quick to give up as product time is quick to pass; on it a dispatcher may die."""
 
-    def __init__(self, faults: Faults, speed: float) -> None:
+    def __init__(self, real: httpx.AsyncBaseTransport, faults: Faults, speed: float) -> None:
+        self._real = real
         self._faults = faults
         self._speed = speed
-        self._real = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=100))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeouts: dict[str, float | None] = request.extensions["timeout"]
-        request.extensions["timeout"] = {name: s and s / self._speed for name, s in timeouts.items()}
+        request.extensions["timeout"] = {name: s and max(LEAST_S, s / self._speed) for name, s in timeouts.items()}
         is_run = request.url.path.endswith("/run")
         if is_run and self._faults.take("dispatcher killed between commit and send", subject_of(request.content)):
             die()
@@ -135,13 +134,10 @@ async def _dispatch(world: World, skew_s: float) -> None:
     settings, clock, faults = world.settings(), FastClock.of(world, skew_s), world.faults
     store = FailingStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
     store.faults = faults
-    queue = RunPodQueue(
-        settings.runpod_endpoint_base_url,
-        settings.runpod_endpoint_id,
-        partial(endpoint_key, settings),
-        transport=Wire(faults, world.speed),
-    )
-    app = create_app(settings, clock=clock, store=store, queue=queue, sees_jobs_through=True)
+    app = create_app(settings, clock=clock, store=store, sees_jobs_through=True)
+    for provider in app.state.providers.all:
+        http = provider.queue._http
+        http._transport = Wire(http._transport, faults, world.speed)
     ledger = app.state.sweeper.reconciler.ledger
     ledger.outcomes = {kind: CountedOutcomes(real, faults) for kind, real in ledger.outcomes.items()}
     async with app.lifespan():

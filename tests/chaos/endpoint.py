@@ -2,25 +2,29 @@
 
 import asyncio
 import json
-import time
 from collections import deque
-from datetime import UTC, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gpu_worker.local_endpoint.keys import Keys
 from gpu_worker.local_endpoint.limits import Limits
 from gpu_worker.local_endpoint.queue import Queue
 from gpu_worker.local_endpoint.server import create_app
-from gpu_worker.local_endpoint.store import Store
+from gpu_worker.local_endpoint.store import Job, Store
 from gpu_worker.local_endpoint.webhooks import WebhookSender
 from tests.chaos.faults import subject_of
-from tests.chaos.world import FastClock, World, write_log
+from tests.chaos.world import ENDPOINT_HOST, FastClock, World, write_log
 
-FORGETS = {"run answers 500, nothing taken": 500, "run answers 422": 422}
+REFUSALS = {
+    "run answers 500, nothing taken": 500,
+    "run answers 401": 401,
+    "run answers 422": 422,
+    "run answers 429 with seconds": 429,
+    "run answers 429 with a date": 429,
+}
 AFTER = (
     "run answers 500, taken all the same",
     "run hangs after taking",
@@ -30,30 +34,32 @@ AFTER = (
     "run dribbles its answer",
     "job taken and forgotten",
 )
+STATUS_REFUSALS = {"status answers 500": 500, "status answers 429": 429}
 STATUS = (
-    "status answers 500",
-    "status answers 429",
+    *STATUS_REFUSALS,
     "status hangs",
     "status is no JSON",
     "status is a word nobody knows",
     "status dribbles its answer",
 )
-HANG_S, SLOW_S, DRIBBLE_S = 3.0, 0.6, 0.02
-SHORT_LIFE_MS = 4000
+HEALTH = ("health answers 500", "health is throttled", "health is unhealthy")
+HANG_S, SLOW_S, DRIBBLE_S = 1.5, 0.4, 0.02
+RETRY_AFTER_S = 2
+SPEED = 20.0
+"""Seconds of the endpoint's clock in a real one: nobody waits two minutes for an execution limit."""
+SHORT_LIFE_MS = 20_000
 
 
-def limits_of(speed: float) -> Limits:
-    """Times compared with the endpoint's clock are product time; those that are slept through are real."""
-    return Limits(
-        ping_interval_s=0.5 * speed,
-        take_hold_s=4.0,
-        stopping_slot_s=1.0 * speed,
-        webhook_retry_s=1.0,
-        webhook_timeout_s=3.0,
-        tick_s=0.1,
-        forget_worker_s=10.0 * speed,
-        max_deliveries=3,
-    )
+LIMITS = Limits(
+    ping_interval_s=0.8 * SPEED,
+    take_hold_s=4.0,
+    stopping_slot_s=1.0 * SPEED,
+    webhook_retry_s=1.0,
+    webhook_timeout_s=3.0,
+    tick_s=0.1,
+    forget_worker_s=10.0 * SPEED,
+)
+"""What is compared with the endpoint's clock is in its time; what is slept through is real."""
 
 
 class Troubles:
@@ -64,32 +70,28 @@ class Troubles:
         self.store = store
         self.clock = clock
         self.handed_twice: deque[bytes] = deque()
+        self._troubled = {
+            "run": self._run,
+            "status": self._status,
+            "cancel": self._cancel,
+            "health": self._health,
+            "job-take": self._take,
+            "job-done": self._done,
+        }
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        _, _, _, action, *_ = [*request.path.split("/"), "", ""]
-        match action:
-            case "run":
-                return await self._run(request, handler)
-            case "status":
-                return await self._status(request, handler)
-            case "cancel" if self.faults.take("cancel fails"):
-                return web.Response(status=500)
-            case "job-take":
-                return await self._take(request, handler)
-            case "job-done":
-                return await self._done(request, handler)
-        return await handler(request)
+        _, _, _, action, *_ = [*request.path.split("/"), "", "", ""]
+        troubled = self._troubled.get(action)
+        return await (troubled(request, handler) if troubled else handler(request))
+
+    # ---- RunPod's client API ----------------------------------------------------------------------------------------
 
     async def _run(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         subject = subject_of(await request.read())
-        if refused := self.faults.take_any(tuple(FORGETS), subject):
-            return web.Response(status=FORGETS[refused])
-        if self.faults.take("run answers 429 with seconds"):
-            return web.Response(status=429, headers={"Retry-After": "2"})
-        if self.faults.take("run answers 429 with a date"):
-            until = (self.clock.now() + timedelta(seconds=2)).astimezone(UTC)
-            return web.Response(status=429, headers={"Retry-After": format_datetime(until, usegmt=True)})
+        refused = self.faults.take_any(tuple(REFUSALS), subject)
+        if refused is not None:
+            return web.Response(status=REFUSALS[refused], headers=self._retry_after(refused))
         if self.faults.take("time to live over while running", subject):
             self._shorten_life(request)
         answer = await handler(request)
@@ -99,17 +101,26 @@ class Troubles:
                 return web.Response(status=500)
             case "run answers 200 without id":
                 return web.json_response({"status": "IN_QUEUE"})
+            case "run dribbles its answer":
+                return await dribble(request, answer)
             case "run hangs after taking":
                 await asyncio.sleep(HANG_S)
             case "run answers slowly, the hook comes first":
                 await asyncio.sleep(SLOW_S)
             case "run is cut off after taking":
                 cut(request)
-            case "run dribbles its answer":
-                return await dribble(request, answer)
             case "job taken and forgotten":
                 self.store.delete([json_of(answer)["id"]])
         return answer
+
+    def _retry_after(self, fault: str) -> dict[str, str]:
+        match fault:
+            case "run answers 429 with seconds":
+                return {"Retry-After": str(RETRY_AFTER_S)}
+            case "run answers 429 with a date":
+                until = self.clock.now() + timedelta(seconds=RETRY_AFTER_S)
+                return {"Retry-After": format_datetime(until, usegmt=True)}
+        return {}
 
     def _shorten_life(self, request: web.Request) -> None:
         """Over while a worker is at it: the worker is told to hang."""
@@ -119,26 +130,44 @@ class Troubles:
         request._read_bytes = json.dumps(body).encode()
 
     async def _status(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        match self.faults.take_any(STATUS):
-            case "status answers 500":
-                return web.Response(status=500)
-            case "status answers 429":
-                return web.Response(status=429)
-            case "status hangs":
-                await asyncio.sleep(HANG_S)
+        fault = self.faults.take_any(STATUS)
+        if fault in STATUS_REFUSALS:
+            return web.Response(status=STATUS_REFUSALS[fault])
+        if fault == "status hangs":
+            await asyncio.sleep(HANG_S)
+        answer = await handler(request)
+        job = self.store.job(request.path.rsplit("/", 1)[1])
+        if job is not None and self._is_denied(job):
+            return web.Response(status=404)
+        match fault:
             case "status is no JSON":
                 return web.Response(text="<html>Bad gateway</html>")
             case "status is a word nobody knows":
                 return web.json_response({"id": request.path.rsplit("/", 1)[1], "status": "PONDERING"})
             case "status dribbles its answer":
-                return await dribble(request, await handler(request))
-        answer = await handler(request)
-        job = self.store.job(request.path.rsplit("/", 1)[1])
-        if job is not None and not job.is_final and self.faults.take("status answers 404 early", of_job(job.input)):
-            return web.Response(status=404)
-        if job is not None and job.status == "COMPLETED" and self.faults.take("result expired"):
-            return web.Response(status=404)
+                return await dribble(request, answer)
         return answer
+
+    def _is_denied(self, job: Job) -> bool:
+        if not job.is_final:
+            return self.faults.take("status answers 404 early", subject_of(job.input.encode()))
+        return job.status == "COMPLETED" and self.faults.take("result expired")
+
+    async def _cancel(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        return web.Response(status=500) if self.faults.take("cancel fails") else await handler(request)
+
+    async def _health(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """No worker is there, or they are all ill: what the platform says, and no more than that."""
+        match self.faults.take_any(HEALTH):
+            case "health answers 500":
+                return web.Response(status=500)
+            case "health is throttled":
+                return web.json_response({"jobs": {"inQueue": 90}, "workers": {"throttled": 3}})
+            case "health is unhealthy":
+                return web.json_response({"jobs": {"inQueue": 90}, "workers": {"unhealthy": 3}})
+        return await handler(request)
+
+    # ---- its workers' side ------------------------------------------------------------------------------------------
 
     async def _take(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.handed_twice:
@@ -161,10 +190,6 @@ class Troubles:
         if not is_progress and self.faults.take("result lost"):
             return web.json_response({"status": "ok"})
         return await handler(request)
-
-
-def of_job(input_json: str) -> str:
-    return subject_of(input_json.encode())
 
 
 def cut(request: web.Request) -> None:
@@ -194,27 +219,23 @@ def json_of(answer: web.StreamResponse) -> dict[str, Any]:
 
 def run_endpoint(world: World, name: str) -> None:
     write_log(world, name)
-    asyncio.run(_serve(world))
+    asyncio.run(_serve(world, name))
 
 
-async def _serve(world: World) -> None:
+async def _serve(world: World, name: str) -> None:
     """As `server.running` puts it together, with the middleware around it."""
-    folder, clock, limits = world.folder / "data" / "endpoint", FastClock.of(world), limits_of(world.speed)
-    keys = Keys.load_or_create(folder)
-    store = Store(folder / "queue.db")
-    queue = Queue(store, limits, clock.timestamp)
-    hooks = WebhookSender(store, queue, limits, [world.service_url], clock.timestamp)
-    app = create_app(queue, limits, keys)
+    clock = FastClock(world.started_s, SPEED)
+    store = Store(world.folder / name / "endpoint" / "queue.db")
+    queue = Queue(store, LIMITS, clock.timestamp)
+    hooks = WebhookSender(store, queue, LIMITS, [world.service_url], clock.timestamp)
+    app = create_app(queue, LIMITS, world.endpoint_keys(name))
     app.middlewares.insert(0, Troubles(world, store, clock).handle)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.2", world.endpoint_port).start()
-    world.faults.mark("ready", "endpoint")
+    await web.TCPSite(runner, ENDPOINT_HOST, world.endpoint_ports[name]).start()
+    world.faults.mark("ready", name)
     sending = asyncio.create_task(hooks.run())
     while not sending.done():
-        await asyncio.sleep(limits.tick_s)
-        started_s = time.perf_counter()
+        await asyncio.sleep(LIMITS.tick_s)
         queue.tick()
-        if time.perf_counter() - started_s > 1:
-            print("slow tick", flush=True)  # noqa: T201  this process's log
     sending.result()

@@ -17,6 +17,7 @@ HTTP = (
     "run answers 500, taken all the same",
     "run answers 429 with seconds",
     "run answers 429 with a date",
+    "run answers 401",
     "run answers 422",
     "run hangs after taking",
     "run is cut off after taking",
@@ -31,6 +32,9 @@ HTTP = (
     "status is a word nobody knows",
     "status dribbles its answer",
     "cancel fails",
+    "health answers 500",
+    "health is throttled",
+    "health is unhealthy",
 )
 PLATFORM = (
     "job taken and forgotten",
@@ -43,7 +47,7 @@ PLATFORM = (
     "progress after the end",
     "no worker for a while",
     "endpoint killed",
-    "endpoint down for a minute",
+    "both endpoints down for a while",
 )
 HOOK = (
     "hook dropped",

@@ -21,6 +21,8 @@ REFUSED_UPLOADS = {
     "upload address expired": 403,
     "upload refused": 413,
 }
+LOST_HOOKS = {"hook dropped": 200, "hook refused": 503}
+"""What the sender is told; the service hears nothing."""
 STORM = 1000
 LATE_S, DELAY_S, SLOW_S = 4.0, 1.0, 0.4
 
@@ -50,21 +52,26 @@ class Troubled:
     async def _hook(self, scope: Message, receive: Any, send: Any) -> None:
         body = await read_body(receive)
         fault = self.faults.take_any(HOOK)
+        if fault in LOST_HOOKS:
+            await answer(send, LOST_HOOKS[fault])
+            return
+        await self._trouble(fault, scope, body)
+        await self.app(scope, once(self._spoiled(fault, body)), send)
+
+    def _spoiled(self, fault: str | None, body: bytes) -> bytes:
         match fault:
-            case "hook dropped":
-                await answer(send, 200)
-                return
-            case "hook refused":
-                await answer(send, 503)
-                return
             case "hook without body":
-                body = b"null"
+                return b"null"
             case "hook is half a body":
-                body = body[: len(body) // 2]
+                return body[: len(body) // 2]
+            case "hook with another job's id":
+                return self._with_another_id(body)
+        return body
+
+    async def _trouble(self, fault: str | None, scope: Message, body: bytes) -> None:
+        match fault:
             case "hook delayed":
                 await asyncio.sleep(DELAY_S)
-            case "hook with another job's id":
-                body = self._with_another_id(body)
             case "hook forged":
                 await self._forge(scope, body)
             case "hook doubled":
@@ -75,7 +82,6 @@ class Troubled:
                 task = asyncio.create_task(self._replay(scope, body))
                 self.later.add(task)
                 task.add_done_callback(self.later.discard)
-        await self.app(scope, once(body), send)
 
     async def _replay(self, scope: Message, body: bytes) -> None:
         await asyncio.sleep(LATE_S)
@@ -124,9 +130,7 @@ class Troubled:
 
     async def _download(self, scope: Message, receive: Any, send: Any) -> None:
         subject = scope["path"].split("/")[5]
-        match self.faults.take_any(
-            ("download answers 503", "download address expired", "download is slow"), subject
-        ):
+        match self.faults.take_any(("download answers 503", "download address expired", "download is slow"), subject):
             case "download answers 503":
                 await answer(send, 503)
             case "download address expired":

@@ -24,27 +24,42 @@ import psycopg
 from backend.brands import bootstrap
 from tests.chaos.checks import Verdict, judge
 from tests.chaos.faults import EVERY, GROUPS
-from tests.chaos.site import DISPATCHERS, ENDPOINT, REPLICAS, WORKERS, Site, site
+from tests.chaos.site import DISPATCHERS, ENDPOINTS, REPLICAS, WORKERS, Site, site
 from tests.factories import photo
 
-SPEED = 10.0
-"""Product seconds in one real second."""
-MOST_OPEN = 60
+SPEED = 5.0
+"""Seconds of the service's clock in a real one."""
+MOST_OPEN = 24
 SUBMITTERS = 6
 LOOK_S = 0.2
 TELL_S = 5.0
 FIRST, LAST = 0.03, 0.85
 """Between these parts of the submissions faults are armed: each must still meet its chance."""
-JOBS_PER_FAULT = 150
-RARE = {"endpoint down for a minute": 1500, "database down": 1000, "no worker for a while": 800, "storm of hooks": 1500}
+JOBS_PER_FAULT = 300
+FEW_JOBS = 200
+"""From here on, each kind is armed twice at least."""
+RARE = {
+    "both endpoints down for a while": 1500,
+    "no worker for a while": 800,
+    "database down": 1000,
+    "storm of hooks": 1500,
+    "run answers 401": 2500,
+}
 """Jobs for each of those that stop everything for seconds."""
+MOST_EXTRA = 300
+"""Jobs that are added at the end for faults that have not met their chance."""
+ASKED_AGAIN_AT_MOST = 200
+"""One job in so many may have the bad luck of three faults in a row."""
 STALLED_S = 90.0
-MINUTE_S, DATABASE_DOWN_S, COLD_START_S = 60.0, 10.0, 30.0
-"""In product time."""
+DATABASE_DOWN_S = 10.0
+OUTAGE_S, COLD_START_S = 60.0, 30.0
+"""In the service's time; a short run has shorter ones."""
+LONG_RUN = 1000
+SHORTER = 4
 
 OWN = (
     "endpoint killed",
-    "endpoint down for a minute",
+    "both endpoints down for a while",
     "no worker for a while",
     "worker process killed",
     "dispatcher killed",
@@ -57,11 +72,15 @@ OWN = (
 BY_LIFE = "clock ahead or behind"
 
 
+class Stalled(Exception):
+    """No job has ended for a long time, and some are not over."""
+
+
 class Result(msgspec.Struct):
     """What one run showed."""
 
     seed: int
-    wanted: int
+    jobs: int
     wall_s: float
     fired: Counter[str]
     never_fired: list[str]
@@ -80,6 +99,8 @@ class Result(msgspec.Struct):
             found.append(f"armed, but never fired: {', '.join(self.never_fired)}")
         if self.verdict.extra_attempts > 1.5 * self.fired.total():
             found.append(f"{self.verdict.extra_attempts} extra attempts for {self.fired.total()} faults")
+        if self.asked_again > max(1, self.jobs // ASKED_AGAIN_AT_MOST):
+            found.append(f"{self.asked_again} jobs had to be asked for again")
         return found
 
 
@@ -88,11 +109,16 @@ class Run:
     site: Site
     jobs: int
     seed: int
+    is_calm: bool = False
     submitted: int = 0
     ended: int = 0
-    avatars: deque[str] = field(default_factory=deque)
+    begun: int = 0
+    avatars: dict[str, int] = field(default_factory=dict)
+    newest: str = ""
     erased: set[str] = field(default_factory=set)
-    asked_again: int = 0
+    asked_again: list[str] = field(default_factory=list)
+    is_submitted: bool = False
+    is_sabotaged: bool = False
     is_over: bool = False
     photo: bytes = field(default_factory=lambda: photo(60, 80))
 
@@ -105,13 +131,13 @@ class Run:
             (dice.uniform(FIRST, LAST), name)
             for name in EVERY
             if name != BY_LIFE
-            for _ in range(max(1, round(self.jobs / RARE.get(name, JOBS_PER_FAULT))))
+            for _ in range(times(name, self.jobs))
         ]
         return deque(sorted(planned))
 
     async def sabotage(self) -> None:
         """Arms what is due; what the run does itself is done one after the other."""
-        planned, own = self.plan(), asyncio.Queue[str]()
+        planned, own = deque[tuple[float, str]]() if self.is_calm else self.plan(), asyncio.Queue[str]()
         doing = asyncio.create_task(self._do_all(own))
         while planned:
             while planned and planned[0][0] * self.jobs <= self.submitted:
@@ -123,6 +149,7 @@ class Run:
             await asyncio.sleep(LOOK_S / 4)
         await own.join()
         doing.cancel()
+        self.is_sabotaged = True
 
     async def _do_all(self, own: asyncio.Queue[str]) -> None:
         dice = random.Random(f"own {self.seed}")
@@ -134,52 +161,87 @@ class Run:
             await asyncio.sleep(dice.uniform(0.05, 0.4))
 
     async def _do(self, name: str, dice: random.Random) -> None:
-        speed, rest_s = self.site.world.speed, dice.uniform(0.05, 0.5)
+        kill, rest_s = self.site.kill, dice.uniform(0.05, 0.5)
         match name:
             case "endpoint killed":
-                self.site.kill(ENDPOINT, rest_s)
-            case "endpoint down for a minute":
-                self.site.kill(ENDPOINT, MINUTE_S / speed)
-                await asyncio.sleep(MINUTE_S / speed)
-            case "no worker for a while":
-                for workers in WORKERS:
-                    self.site.kill(workers, COLD_START_S / speed)
-                await asyncio.sleep(COLD_START_S / speed)
+                kill(dice.choice(ENDPOINTS), rest_s)
             case "worker process killed":
-                self.site.kill(dice.choice(WORKERS), rest_s)
+                kill(dice.choice(WORKERS), rest_s)
             case "dispatcher killed":
-                self.site.kill(dice.choice(DISPATCHERS), rest_s)
+                kill(dice.choice(DISPATCHERS), rest_s)
             case "replica killed":
-                self.site.kill(dice.choice(REPLICAS), rest_s)
+                kill(dice.choice(REPLICAS), rest_s)
+            case "both endpoints down for a while":
+                await self._without(ENDPOINTS, OUTAGE_S)
+            case "no worker for a while":
+                await self._without(WORKERS, COLD_START_S)
+            case _:
+                await self._trouble_rows(name)
+
+    async def _without(self, names: Sequence[str], for_s: float) -> None:
+        rest_s = for_s / self.site.world.speed / (1 if self.jobs >= LONG_RUN else SHORTER)
+        for name in names:
+            self.site.kill(name, rest_s)
+        await asyncio.sleep(rest_s)
+
+    async def _trouble_rows(self, name: str) -> None:
+        match name:
             case "database connections dropped":
                 await asyncio.to_thread(self.site.drop_connections)
             case "database down":
-                await asyncio.to_thread(self.site.database_down, DATABASE_DOWN_S / speed)
+                await asyncio.to_thread(self.site.database_down, DATABASE_DOWN_S / self.site.world.speed)
             case "avatar erased meanwhile":
                 await self._erase_newest()
 
     # ---- shoppers ---------------------------------------------------------------------------------------------------
 
     async def submit_all(self) -> None:
-        numbers = deque(range(self.jobs))
-
         async def submit_some() -> None:
             async with self._client() as http:
-                while numbers:
+                while self._wants_more():
                     if self.submitted - self.ended >= MOST_OPEN:
                         await asyncio.sleep(LOOK_S / 4)
                         continue
-                    self.avatars.append(await self._submit(http, numbers.popleft()))
+                    number = self.begun
+                    self.begun += 1
+                    avatar_id = await self._submit(http, number)
+                    self.avatars[avatar_id] = number
+                    self.newest = avatar_id
                     self.submitted += 1
+                    if number >= self.jobs:
+                        await self._give_chances()
 
         await asyncio.gather(*(submit_some() for _ in range(SUBMITTERS)))
+        self.is_submitted = True
+
+    def _wants_more(self) -> bool:
+        if self.begun < self.jobs:
+            return True
+        return self.begun < self.jobs + MOST_EXTRA and bool(self.site.world.faults.still_armed())
+
+    async def _give_chances(self) -> None:
+        """A job alone gives no occasion to call one off."""
+        if self.site.world.faults.still_armed()["cancel fails"]:
+            await self._erase_newest()
+            self.site.world.faults.note("avatar erased meanwhile")
+
+    async def ask_again(self) -> int:
+        """Whoever was told that it did not work, and that it may be tried again, does so; how many those were."""
+        given_up = self.site.rows("SELECT subject_id FROM jobs WHERE state = 'failed' AND is_retryable")
+        async with self._client() as http:
+            for (avatar_id,) in given_up:
+                self.asked_again.append(str(avatar_id))
+                await self._submit(http, self.avatars[str(avatar_id)])
+        return len(given_up)
 
     async def _submit(self, http: httpx.AsyncClient, number: int) -> str:
         """As a page does it: the same request until there is an answer."""
         facts = {"height_cm": f"{150 + number % 500 / 10:.1f}", "consent_version": "1", "user_ref": f"shopper-{number}"}
         while True:
             with contextlib.suppress(httpx.TransportError):
-                answer = await http.post("/v1/avatars", data=facts, files={"photo": ("me.jpg", self.photo, "image/jpeg")})
+                answer = await http.post(
+                    "/v1/avatars", data=facts, files={"photo": ("me.jpg", self.photo, "image/jpeg")}
+                )
                 if answer.is_success:
                     avatar_id: str = answer.json()["id"]
                     return avatar_id
@@ -190,7 +252,7 @@ class Run:
     async def _erase_newest(self) -> None:
         """Whoever came last goes first, while the work is under way."""
         async with self._client() as http:
-            avatar_id = self.avatars[-1]
+            avatar_id = self.newest
             self.erased.add(avatar_id)
             while True:
                 with contextlib.suppress(httpx.TransportError):
@@ -215,57 +277,63 @@ class Run:
                 if ended != self.ended:
                     moved_s = time.monotonic()
                 self.ended = ended
-                self.is_over = ended >= self.jobs and not open_jobs and not open_attempts
+                if self.is_submitted and self.is_sabotaged and not open_jobs and not open_attempts:
+                    self.is_over = not await self.ask_again()
             now_s = time.monotonic()
             if now_s - told_s > TELL_S:
                 told_s = now_s
                 fired = self.site.world.faults.fired().total()
                 say(f"{self.submitted} submitted, {self.ended} ended of {self.jobs}; {fired} faults fired")
             if now_s - moved_s > STALLED_S:
-                say("nothing moves any more")
-                return
+                raise Stalled
             await asyncio.sleep(LOOK_S)
 
     def _counts(self) -> tuple[int, int, int]:
-        sql = (
-            "SELECT count(*) FILTER (WHERE state IN ('queued', 'running')), count(*) FILTER (WHERE state NOT IN "
-            "('queued', 'running')), (SELECT count(*) FROM job_attempts WHERE state IN ('sending', 'submitted', 'unknown'))"
-            " FROM jobs"
+        """Open jobs, jobs that have ended, open attempts."""
+        ((open_jobs, all_jobs),) = self.site.rows(
+            "SELECT count(*) FILTER (WHERE state IN ('queued', 'running')), count(*) FROM jobs"
         )
-        open_jobs, ended, open_attempts = self.site.rows(sql)[0]
-        return open_jobs, ended, open_attempts
+        ((open_attempts,),) = self.site.rows(
+            "SELECT count(*) FROM job_attempts WHERE state IN ('sending', 'submitted', 'unknown')"
+        )
+        return open_jobs, all_jobs - open_jobs, open_attempts
 
     async def go(self) -> None:
-        sabotaging = asyncio.create_task(self.sabotage())
-        submitting = asyncio.create_task(self.submit_all())
-        watching = asyncio.create_task(self.watch())
-        await asyncio.wait({watching, submitting}, return_when=asyncio.FIRST_EXCEPTION)
-        submitting.cancel()
-        sabotaging.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await submitting
-        await watching
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.submit_all())
+                group.create_task(self.sabotage())
+                group.create_task(self.watch())
+        except* Stalled:
+            say("nothing moves any more")
 
 
-def run(folder: Path, jobs: int, seed: int) -> Result:
-    with site(folder, SPEED) as running:
+def times(name: str, jobs: int) -> int:
+    """How often a kind of fault is armed."""
+    if name in RARE:
+        return max(1, round(jobs / RARE[name]))
+    return max(1 if jobs < FEW_JOBS else 2, round(jobs / JOBS_PER_FAULT))
+
+
+def run(folder: Path, jobs: int, seed: int, speed: float = SPEED, *, is_calm: bool = False) -> Result:
+    with site(folder, speed) as running:
         brand = asyncio.run(bootstrap.create_brand(running.world.settings(), "Chaos", origins=[]))
         running.world.api_keys["brand"] = brand.api_key
         started_s = time.monotonic()
-        chaos = Run(running, jobs, seed)
+        chaos = Run(running, jobs, seed, is_calm)
         asyncio.run(chaos.go())
         wall_s = time.monotonic() - started_s
         time.sleep(1.0)  # a second effect would come from a late hook or the sweepers' next rounds
         faults = running.world.faults
         return Result(
             seed=seed,
-            wanted=jobs,
+            jobs=chaos.submitted,
             wall_s=wall_s,
             fired=faults.fired(),
-            never_fired=sorted({*EVERY} - faults.fired().keys() | faults.still_armed().keys()),
+            never_fired=[] if is_calm else sorted({*EVERY} - faults.fired().keys() | faults.still_armed().keys()),
             starts={role.name: role.starts for role in running.roles.values()},
-            asked_again=chaos.asked_again,
-            verdict=judge(running, set(chaos.avatars), chaos.erased),
+            asked_again=len(chaos.asked_again),
+            verdict=judge(running, set(chaos.avatars), chaos.erased, set(chaos.asked_again)),
         )
 
 
@@ -273,9 +341,10 @@ def table(result: Result) -> str:
     verdict, fired = result.verdict, result.fired
     extra, faults = verdict.extra_attempts, fired.total()
     lines = [
-        f"seed {result.seed}, {result.wanted} jobs, {result.wall_s:.1f} s, {result.wanted / result.wall_s:.1f} jobs/s",
+        f"seed {result.seed}, {result.jobs} jobs, {result.wall_s:.1f} s, {result.jobs / result.wall_s:.1f} jobs/s",
         f"jobs      {spelled(verdict.jobs)}; effects {verdict.effects}",
         f"attempts  {sum(verdict.attempts.values())}: {spelled(verdict.attempts)}",
+        f"again     {result.asked_again} given up after three executions and asked for again",
         f"extra     {extra} attempts for {faults} faults: {extra / max(1, faults):.2f}",
         f"starts    {spelled(result.starts)}",
     ]
@@ -299,10 +368,14 @@ def main(typed: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="chaos", description="Jobs through every fault there is.")
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--speed", type=float, default=SPEED, help="seconds of the service's clock in a real one")
+    parser.add_argument("--calm", action="store_true", help="no faults at all, for comparison")
     parser.add_argument("--keep", type=Path, default=None, help="an empty folder for logs and rows, kept afterwards")
     arguments = parser.parse_args(typed)
     with tempfile.TemporaryDirectory(prefix="tryon-chaos-") as folder:
-        result = run(arguments.keep or Path(folder), arguments.jobs, arguments.seed)
+        result = run(
+            arguments.keep or Path(folder), arguments.jobs, arguments.seed, arguments.speed, is_calm=arguments.calm
+        )
     print(table(result))  # noqa: T201  the command's result
     return 0 if result.is_good else 1
 

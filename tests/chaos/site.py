@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from tests.chaos.dispatcher import run_dispatcher
 from tests.chaos.endpoint import run_endpoint
 from tests.chaos.replica import run_replica
 from tests.chaos.worker import run_workers
-from tests.chaos.world import World
+from tests.chaos.world import ENDPOINT_HOST, World
 from tests.postgres import OwnCluster
 
 DISPATCHERS = ("dispatcher-1", "dispatcher-2")
 REPLICAS = ("replica-1", "replica-2")
 WORKERS = ("workers-1", "workers-2")
-ENDPOINT = "endpoint"
+ENDPOINTS = ("endpoint-1", "endpoint-2")
 START_TIMEOUT_S = 20.0
 SKEWS_S = {"dispatcher-1": (30.0, 0.0, -30.0, 0.0), "dispatcher-2": (0.0, -30.0, 0.0, 30.0)}
 """One after the other, life by life, in product time."""
@@ -56,19 +57,19 @@ class Site:
         self.world = world
         self.cluster = cluster
         self.database = database
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self.roles = {
+            **{name: Role(name, run_endpoint) for name in ENDPOINTS},
             **{name: Role(name, run_dispatcher) for name in DISPATCHERS},
             **{name: Role(name, run_replica) for name in REPLICAS},
             **{name: Role(name, run_workers) for name in WORKERS},
-            ENDPOINT: Role(ENDPOINT, run_endpoint),
         }
 
     def start(self) -> None:
-        self._start(self.roles[ENDPOINT])
-        wait_for("the endpoint", lambda: self.world.faults.is_marked("ready", ENDPOINT))
         for role in self.roles.values():
-            if role.name != ENDPOINT:
-                self._start(role)
+            self._start(role)
+        for name in ENDPOINTS:
+            wait_for(name, partial(self.world.faults.is_marked, "ready", name))
         wait_for("a replica", lambda: is_listening(self.world.service_port))
 
     def kill(self, name: str, rest_s: float) -> None:
@@ -86,6 +87,8 @@ class Site:
                 self._start(role)
 
     def stop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
         for role in self.roles.values():
             if role.process is not None:
                 role.process.kill()
@@ -116,8 +119,9 @@ class Site:
         self.cluster.start()
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(plain(self.world.database_url), autocommit=True) as connection:
-            return connection.execute(sql.encode(), values or None).fetchall()
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(plain(self.world.database_url), autocommit=True)
+        return self._connection.execute(sql.encode(), values or None).fetchall()
 
 
 def plain(url: str) -> str:
@@ -150,7 +154,8 @@ def site(folder: Path, speed: float) -> Iterator[Site]:
     """All of it, on a Postgres of its own."""
     with OwnCluster() as cluster:
         url = cluster.create("chaos")
-        world = World(folder, url, free_port("127.0.0.1"), free_port("127.0.0.2"), time.time(), speed)
+        ports = {name: free_port(ENDPOINT_HOST) for name in ENDPOINTS}
+        world = World(folder, url, free_port("127.0.0.1"), ports, time.time(), speed)
         world.logs.mkdir(parents=True)
         world.faults.create()
         world.secrets_file.touch()

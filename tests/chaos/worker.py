@@ -20,14 +20,13 @@ import msgspec
 from gpu_worker.contract import MEASUREMENTS, AvatarParams, AvatarResult, JobInput, Manifest, Quantity, Stage
 from gpu_worker.files import record_of
 from gpu_worker.handler import Handler, make_handler
-from gpu_worker.local_endpoint.keys import Keys
 from gpu_worker.settings import Settings
 from tests.chaos.faults import Faults
 from tests.chaos.world import World, write_log
 
-PER_PROCESS = 6
-PING_S = 0.4
-ORPHAN_PINGS = 60
+PER_ENDPOINT = 2
+PING_S = 0.6
+ORPHAN_PINGS = 15
 GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
 NPZ = b"PK\x03\x04" + bytes(40)
 MANIFEST = "manifest.json"
@@ -81,13 +80,14 @@ class NothingToCompute:
 class Worker:
     """One id at the endpoint."""
 
-    def __init__(self, world: World, session: aiohttp.ClientSession, key: str) -> None:
+    def __init__(self, world: World, endpoint: str, session: aiohttp.ClientSession) -> None:
         self.id = f"light-{secrets.token_hex(6)}"
         self.world = world
         self.faults: Faults = world.faults
         self.session = session
-        self.key = {"Authorization": key}
-        self.base = f"{world.endpoint_url}/v2/local"
+        self.key = {"Authorization": world.endpoint_keys(endpoint).worker_key}
+        self.endpoint = endpoint
+        self.base = f"{world.endpoint_url(endpoint)}/v2/{endpoint}"
         settings = Settings(storage_origin=world.service_url, worker_id=self.id)
         self.handler: Handler = make_handler(NothingToCompute(), settings)
         self.job_id = ""
@@ -199,8 +199,8 @@ class Worker:
 
     async def _until_stopped(self) -> None:
         """Its heartbeat goes on and names the job, until it is told to drop it."""
-        while self.job_id not in await self.stop_orders():
-            await asyncio.sleep(0.05)
+        while self.job_id not in await self.stop_orders():  # held open by the endpoint
+            pass
 
     async def _cut_off_upload(self, order: JobInput) -> None:
         """The beginning of a body, and then the connection is gone: nothing may be stored of it."""
@@ -235,7 +235,8 @@ class Worker:
                 pass
 
     async def _say(self, what: str) -> None:
-        async with self.session.post(f"{self.world.endpoint_url}/_/{what}/local/{self.id}", headers=self.key):
+        address = f"{self.world.endpoint_url(self.endpoint)}/_/{what}/{self.endpoint}/{self.id}"
+        async with self.session.post(address, headers=self.key):
             pass
 
     def _note_secrets(self, job: Json) -> None:
@@ -253,15 +254,14 @@ def run_workers(world: World, name: str) -> None:
 
 
 async def _live(world: World) -> None:
-    keys = Keys.load(world.folder / "data" / "endpoint")
     timeout = aiohttp.ClientTimeout(total=20, connect=3)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
 
-        async def lives() -> None:
+        async def lives(endpoint: str) -> None:
             while True:
                 try:
-                    await Worker(world, session, keys.worker_key).live()
+                    await Worker(world, endpoint, session).live()
                 except (aiohttp.ClientError, TimeoutError, OSError):  # the endpoint is being restarted
                     await asyncio.sleep(0.1)
 
-        await asyncio.gather(*(lives() for _ in range(PER_PROCESS)))
+        await asyncio.gather(*(lives(endpoint) for endpoint in world.endpoint_ports for _ in range(PER_ENDPOINT)))

@@ -1,5 +1,6 @@
 """What every process of a chaos run is told: where things are, and what time it is."""
 
+import json
 import os
 import sys
 import time
@@ -9,17 +10,22 @@ from pathlib import Path
 
 from backend.core import logging
 from backend.settings import Settings
+from gpu_worker.local_endpoint.keys import Keys
 from tests.chaos.faults import Faults
+
+ENDPOINT_HOST = "127.0.0.2"
+"""Another loopback address than the one that says "this host": dispatched to as to a platform."""
 
 
 @dataclass(frozen=True)
 class World:
-    """One run. Product time passes `speed` times as fast as real time, so that a grace of 20 s costs two."""
+    """One run. The service's time passes `speed` times as fast as real time, so that a grace of 20 s costs four."""
 
     folder: Path
     database_url: str
     service_port: int
-    endpoint_port: int
+    endpoint_ports: dict[str, int]
+    """Of each endpoint, the preferred one first."""
     started_s: float
     speed: float
     api_keys: dict[str, str] = field(default_factory=dict)
@@ -28,10 +34,11 @@ class World:
     def service_url(self) -> str:
         return f"http://127.0.0.1:{self.service_port}"
 
-    @property
-    def endpoint_url(self) -> str:
-        """Another loopback address than the one that says "this host": dispatched to as to a platform."""
-        return f"http://127.0.0.2:{self.endpoint_port}"
+    def endpoint_url(self, name: str) -> str:
+        return f"http://{ENDPOINT_HOST}:{self.endpoint_ports[name]}"
+
+    def endpoint_keys(self, name: str) -> Keys:
+        return Keys.load_or_create(self.folder / name / "endpoint")
 
     @property
     def faults(self) -> Faults:
@@ -54,14 +61,23 @@ class World:
                 "PUBLIC_BASE_URL": self.service_url,
                 "TOKEN_SIGNING_KEY": "token-signing-key-of-the-chaos-0123456789",
                 "STORAGE_SIGNING_KEY": "storage-signing-key-of-the-chaos-0123456789",
-                "RUNPOD_ENDPOINT_BASE_URL": f"{self.endpoint_url}/v2",
+                "COMPUTE_PROVIDERS": json.dumps([self._provider(name) for name in self.endpoint_ports]),
+                **{key_name(name): self.endpoint_keys(name).client_key for name in self.endpoint_ports},
             }
         )
+
+    def _provider(self, name: str) -> dict[str, str]:
+        address = f"{self.endpoint_url(name)}/v2"
+        return {"name": name, "base_url": address, "endpoint_id": name, "key": key_name(name)}
 
     def note_secrets(self, *secrets: str) -> None:
         descriptor = os.open(self.secrets_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(descriptor, "".join(f"{secret}\n" for secret in secrets).encode())
         os.close(descriptor)
+
+
+def key_name(name: str) -> str:
+    return f"KEY_OF_{name}"
 
 
 @dataclass(frozen=True)
