@@ -48,6 +48,8 @@ from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
 from backend.shopify.inbox_controller import WebhookController
+from backend.shopify.install_controller import InstallController
+from backend.shopify.merchant_controller import MerchantController
 from backend.shopify.pixel_tokens import PixelTokens
 from backend.shopify.proxy_controller import ProxyController
 from backend.shopify.shop import Shopify, new_http
@@ -55,6 +57,7 @@ from backend.shopify.work import CheckoutLinks, ShopifyWork
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
 from backend.shoppers.service import ShopperTokens
+from backend.tryons.bands_controller import BandsController
 from backend.tryons.controller import TryonController
 from backend.tryons.finish import DressOutcomes
 from backend.tryons.retention import WornRetention
@@ -71,6 +74,7 @@ FEATURES = (
     GarmentController,
     AvatarController,
     TryonController,
+    BandsController,
     HookController,
     EventController,
     AnalyticsController,
@@ -78,6 +82,8 @@ FEATURES = (
     EmbedController,
     ProxyController,
     AdminController,
+    MerchantController,
+    InstallController,
     WebhookController,
 )
 

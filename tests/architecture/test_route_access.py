@@ -35,11 +35,22 @@ PUBLIC = {
 }
 """Operations without a guard, each with the reason why that is right."""
 
+MERCHANT = "a session token of the shop's staff is the credential; tests of its own"
 HIDDEN = {
     "/objects/{bucket:str}/{key:path}": "the token in the address is the credential; tests of its own",
     "/hooks/jobs/{attempt_id:uuid}/{token:str}": "the token in the address is the credential; a hint, never believed",
     "/admin": "the token in the address is the credential; without one an empty page",
-    "/admin/api/status": "a session token of the shop's staff is the credential",
+    "/admin/api/status": MERCHANT,
+    "/admin/install": "leads to the shop's own permission page and stores nothing",
+    "/admin/install/callback": "Shopify's signature and our own state are the credential",
+    "/admin/api/products": MERCHANT,
+    "/admin/api/products/{product_id:int}": MERCHANT,
+    "/admin/api/products/{product_id:int}/garment": MERCHANT,
+    "/admin/api/products/{product_id:int}/size-option": MERCHANT,
+    "/admin/api/charts": MERCHANT,
+    "/admin/api/results": MERCHANT,
+    "/admin/api/settings": MERCHANT,
+    "/admin/api/plan": MERCHANT,
     "/admin/assets/{name:str}": "scripts and style sheets of the admin page",
     "/schema": "the public contract itself",
     "/schema/openapi.json": "the public contract itself",
@@ -103,6 +114,11 @@ async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
     return {"json": {"name": "Shirt"}}
 
 
+async def some_bands(_: Given, __: Owner) -> dict[str, Any]:
+    limits = {"chest": [-2, 0, 6, 14]}
+    return {"json": {"category": "t-shirt", "stretch": "knit", "measures": "garment", "limits_cm": limits}}
+
+
 async def a_model(_: Given, __: Owner) -> dict[str, Any]:
     return {"content": GLB}
 
@@ -129,6 +145,7 @@ BODIES: dict[str, MakeBody] = {
     "create_garment": a_garment_body,
     "change_garment": a_garment_change,
     "put_garment_size": a_model,
+    "put_fit_bands": some_bands,
     "create_avatar": an_avatar_form,
     "add_avatar_photo": a_photo_form,
     "create_tryon_session": a_session_body,
