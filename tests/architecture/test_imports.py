@@ -1,9 +1,14 @@
 """What import-linter cannot see: what is really loaded, asked in fresh processes."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import shopify
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 GEOMETRY = ("scipy", "trimesh", "torch", "smplx", "anny", "mediapipe", "cv2", "runpod")
 """numpy is watched by import-linter alone: Ibis may load it, our own code may not."""
@@ -43,3 +48,54 @@ def test_body_without_photo_loads_neither_torch_nor_anny() -> None:
         "Pipeline.load().run_avatar(params, None, None, lambda stage: None)"
     )
     assert loaded_after(code, NEVER) == []
+
+
+SHOPIFY_ALLOWED = {
+    "backend/shopify/scopes.py": {"ApiAccess"},
+    "backend/shopify/code_grant.py": {"Session"},
+}
+"""ShopifyAPI keeps sessions in globals that other coroutines and threads see: two values of it are safe, no more."""
+SESSION_ALLOWED = {"create_permission_url", "validate_hmac"}
+
+
+def shopify_use(source: str) -> list[str]:
+    """How a file uses the package: what it imports of it, and every form of import that hides that."""
+    used = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            used += [
+                f"import {one.name}" for one in node.names if one.name.split(".")[0] in {"shopify", "pyactiveresource"}
+            ]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"shopify", "pyactiveresource"}:
+            used += [one.name if node.module == "shopify" else f"{node.module}.{one.name}" for one in node.names]
+    return used
+
+
+class TestShopifyApi:
+    def test_only_its_two_stateless_values_are_used(self) -> None:
+        found = {
+            str(path.relative_to(REPOSITORY)): set(used)
+            for package in ("backend", "analytics", "gpu_worker", "migrations")
+            for path in sorted((REPOSITORY / package).rglob("*.py"))
+            if (used := shopify_use(path.read_text()))
+        }
+        assert found == SHOPIFY_ALLOWED
+
+    def test_of_a_session_only_what_keeps_nothing(self) -> None:
+        tree = ast.parse((REPOSITORY / "backend" / "shopify" / "code_grant.py").read_text())
+        named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert named >= SESSION_ALLOWED
+        package = {name for name in vars(shopify.Session) if not name.startswith("_")}
+        assert named & package == SESSION_ALLOWED
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "import shopify",
+            "import shopify.session",
+            "from shopify.base import ShopifyResource",
+            "import pyactiveresource",
+        ],
+    )
+    def test_other_imports_are_found(self, source: str) -> None:
+        assert shopify_use(source)

@@ -31,6 +31,8 @@ SECRETS = {
     "database": "postgresql+psycopg://tryon:hunter2@db/tryon",
     "hook": "/hooks/jobs/0190/5e4d3c2b",
     "person": "ada@example.org",
+    "shop": "shpat_0123456789abcdef0123456789abcdef",
+    "merchant": "/admin?shop=a.myshopify.com&id_token=abc.def.ghi",
 }
 
 
@@ -39,7 +41,9 @@ class TestRedaction:
     def test_secret_inside_any_text_is_taken_out(self, lines: io.StringIO, name: str) -> None:
         secret = SECRETS[name]
         structlog.get_logger().info("job.failed", detail=f"saw {secret} there", more=[{"inner": secret}])
-        hidden = {"signed": "abc.def", "database": "hunter2", "hook": "5e4d3c2b"}.get(name, secret)
+        hidden = {"signed": "abc.def", "merchant": "abc.def.ghi", "database": "hunter2", "hook": "5e4d3c2b"}.get(
+            name, secret
+        )
         assert hidden not in lines.getvalue()
         assert json.loads(lines.getvalue())["event"] == "job.failed"
 
