@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 bench bench-accuracy bench-api bench-dress bench-endpoint \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -109,6 +109,9 @@ install-hmr2: .venv-hmr2/.installed ## torch and smplx into .venv-hmr2, on top o
 
 test-hmr2: install-hmr2 ## The estimator hmr2; HMR2_REFERENCE_DIR names the reference arrays
 	@.venv-hmr2/bin/python -m pytest tests/hmr2
+
+chaos: install ## Jobs through every fault there is; JOBS= (10000) and SEED= (1) may be set
+	@$(BIN)/python -m tests.chaos.run --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
 # ---- measure -------------------------------------------------------------------------------------------------------
 bench: bench-accuracy bench-api bench-dress bench-endpoint ## Every benchmark
