@@ -45,16 +45,16 @@ def unpack(npz: bytes) -> tuple[dict[str, Source], dict[str, Any], bytes]:
     try:
         with np.load(io.BytesIO(npz), allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
-        if int(arrays["version"]) != FORMAT_VERSION:
-            raise ValueError(f"Prepared garments of version {int(arrays['version'])} are not read; prepare it again.")
-        about = json.loads(arrays["about"].tobytes())
-        materials = about.pop("sources")
-        sources = {
-            size: _source(arrays, f"{row}.", materials[size]) for row, size in enumerate(_in_order(about, materials))
-        }
-        return sources, about, arrays["preview"].tobytes()
-    except (KeyError, OSError, EOFError, zipfile.BadZipFile) as broken:
-        raise ValueError("These bytes are no prepared garment.") from broken
+        version, about = int(arrays["version"]), json.loads(arrays["about"].tobytes())
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as broken:
+        raise ValueError(f"These bytes are no prepared garment: {broken}") from broken
+    if version != FORMAT_VERSION:
+        raise ValueError(f"Version {version} of a prepared garment is not read; prepare it again.")
+    materials = about.pop("sources")
+    sources = {
+        size: _source(arrays, f"{row}.", materials[size]) for row, size in enumerate(_in_order(about, materials))
+    }
+    return sources, about, arrays["preview"].tobytes()
 
 
 def _in_order(about: Mapping[str, Any], materials: Mapping[str, Any]) -> list[str]:

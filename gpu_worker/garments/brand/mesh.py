@@ -66,13 +66,17 @@ def merged(pieces: Sequence[Piece]) -> RenderMesh:
 
 
 def welded(points: Floats, tolerance: float) -> Ints:
-    """(R,) number of the place of each vertex; vertices closer than `tolerance` share one."""
+    """(R,) number of the place of each vertex, by first use; vertices closer than `tolerance` share one."""
     snapped = np.round(points / (tolerance / 2)).astype(np.int64)
     cells, first, inverse = np.unique(snapped, axis=0, return_index=True, return_inverse=True)
     pairs = cKDTree(points[first]).query_pairs(tolerance, output_type="ndarray")
     links = sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(cells), len(cells)))
     _, label = connected_components(links, directed=False)
-    return label[inverse.reshape(-1)].astype(np.int32)
+    place = label[inverse.reshape(-1)]
+    _, first_use, row = np.unique(place, return_index=True, return_inverse=True)
+    rank = np.zeros(len(first_use), np.int32)
+    rank[np.argsort(first_use)] = np.arange(len(first_use))
+    return rank[row.reshape(-1)]
 
 
 def parts_of(faces: Ints, count: int) -> Ints:
@@ -91,10 +95,11 @@ def edges_with_faces(faces: Ints) -> tuple[Ints, Ints, Ints]:
     return np.sort(ends, axis=1), face, direction
 
 
-def open_share(faces: Ints) -> float:
-    """Share of a mesh's edges that only one triangle has."""
-    _, count = np.unique(edges_with_faces(faces)[0], axis=0, return_counts=True)
-    return float((count == 1).mean())
+def open_length(points: Floats, faces: Ints) -> float:
+    """Length of the edges that only one triangle has."""
+    edges, count = np.unique(edges_with_faces(faces)[0], axis=0, return_counts=True)
+    along = points[edges[count == 1]]
+    return float(np.linalg.norm(along[:, 0] - along[:, 1], axis=1).sum())
 
 
 def areas(points: Floats, faces: Ints) -> Floats:

@@ -90,7 +90,7 @@ class SceneReader:
             return
         where = f"nodes[{entry.number}]"
         mesh = self.container.item("meshes", entry.node["mesh"], f"{where}.mesh")
-        name = f"{entry.node.get('name', '')} {mesh.get('name', '')}".strip()
+        name = " ".join(dict.fromkeys(str(named["name"]) for named in (entry.node, mesh) if named.get("name")))
         field = f"meshes[{entry.node['mesh']}]"
         for row, primitive in enumerate(entries(mesh, "primitives", field)):
             here = f"{field}.primitives[{row}]"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gpu_worker.body.arrays import Bools, Floats, Ints
-from gpu_worker.garments.brand.mesh import RenderMesh, areas, open_share, parts_of, welded
+from gpu_worker.garments.brand.mesh import RenderMesh, areas, open_length, parts_of, welded
 from gpu_worker.garments.brand.preview import picture_of_parts
 from gpu_worker.garments.brand.refused import BrandRefused
 from gpu_worker.garments.brand.scene import Piece
@@ -17,8 +17,8 @@ from gpu_worker.garments.chart import TOPS, Category
 from gpu_worker.garments.tables import BodyTables
 
 NAMED = re.compile(r"(?<![a-z])(body|mannequin|manikin|avatar|dummy|skin|human|basemesh)(?![a-z])", re.IGNORECASE)
-CLOSED = 0.02
-"""Share of open edges below which a part is closed."""
+CLOSED = 0.3
+"""Length of open edges, over the part's size, below which it is closed: a tee's openings are three times its size."""
 FULL = 0.010
 """Volume over area and height from which a closed part is a body: a body has about .022, cloth 2 mm thick .002."""
 LARGE = 0.6
@@ -63,7 +63,7 @@ def without_mannequin(mesh: RenderMesh, pieces: Sequence[Piece]) -> tuple[Render
 def _is_body(points: Floats, faces: Ints, extent: float) -> bool:
     corners = points[faces]
     size = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
-    if size < LARGE * extent or open_share(faces) > CLOSED:
+    if size < LARGE * extent or open_length(points, faces) > CLOSED * size:
         return False
     volume = abs(float(np.linalg.det(corners - corners.reshape(-1, 3).mean(axis=0)).sum())) / 6
     return volume / max(float(areas(points, faces).sum()) * size, 1e-30) > FULL
