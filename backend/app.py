@@ -47,6 +47,7 @@ from backend.operations.scaler import Scaler, read_policies
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
+from backend.shopify.catalogue import FirstImport
 from backend.shopify.inbox_controller import WebhookController
 from backend.shopify.install_controller import InstallController
 from backend.shopify.merchant_controller import MerchantController
@@ -120,7 +121,7 @@ def create_app(
     )
     open_sessions = OpenSessions(clock)
     eraser = Eraser(database, store, clock)
-    shopify = Shopify(database, clock, settings, shopify_http or new_http()) if settings.shopify_client_id else None
+    shopify = _shopify(database, clock, settings, shopify_http) if settings.shopify_client_id else None
     shopify_work = ShopifyWork(database, clock, settings, shopify, store, eraser) if shopify else None
     outcomes: OutcomesByKind = {
         "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
@@ -189,6 +190,11 @@ def create_app(
             }
         ),
     )
+
+
+def _shopify(database: Database, clock: Clock, settings: Settings, http: httpx.AsyncClient | None) -> Shopify:
+    further_steps = {"catalogue": FirstImport(database, clock).ask}
+    return Shopify(database, clock, settings, http or new_http(), further_steps=further_steps)
 
 
 def _tidying(*steps: Step) -> Step:

@@ -17,8 +17,9 @@ from backend.core.problems import InvalidRequest, NotFound
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
 from backend.shopify.admin import Admin
+from backend.shopify.bulk import BulkOperations, Progress
 from backend.shopify.chores import Chore, ChoreBook, Chores
-from backend.shopify.documents import PRODUCT
+from backend.shopify.documents import BULK_PRODUCTS, PRODUCT
 from backend.shopify.inbox_models import WebhookDelivery
 from backend.shopify.inbox_work import Outcome
 from backend.shopify.installs import InstallService
@@ -34,6 +35,7 @@ PICKED, DELETED = "PICKED", "DELETED"
 """Ours: not read yet; gone from the shop."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_PICKED = 250
+KEPT_AT_ONCE = 100
 MAX_VARIANT_PAGES = 10
 """Shopify's own limit is 2,048 variants."""
 
@@ -198,10 +200,11 @@ class CatalogueService:
 class Catalogue:
     """What the background does for it."""
 
-    def __init__(self, database: Database, clock: Clock, admin: Admin) -> None:
+    def __init__(self, database: Database, clock: Clock, admin: Admin, bulk: BulkOperations) -> None:
         self.database = database
         self.clock = clock
         self.admin = admin
+        self.bulk = bulk
 
     async def handle(self, delivery: WebhookDelivery, body: dict[str, Any] | None) -> Outcome:  # noqa: ARG002
         """A hint: the product is read with the shop's own token, and only if we hold it."""
@@ -229,6 +232,29 @@ class Catalogue:
             await self.refresh(chore.shop, chore.brand_id, product_id)
             done += 1
             await chores.note(chore, {"done": done, "total": done + left})
+
+    async def import_all(self, chore: Chore, chores: Chores) -> None:
+        """The whole catalogue by one bulk operation; a child comes after its parent, though not next to it."""
+        products: dict[str, dict[str, Any]] = {}
+
+        async def on_progress(progress: Progress) -> None:
+            await chores.note(chore, {"stage": "reading", "done": progress.objects, "total": None})
+
+        async for row in self.bulk.read(chore.shop, BULK_PRODUCTS, on_progress):
+            parent = products.get(row.get("__parentId", ""))
+            if parent is None:
+                products[row["id"]] = row | {"variants": [], "metafields": []}
+            else:
+                parent["variants" if "selectedOptions" in row else "metafields"].append(row)
+        nodes = list(products.values())
+        for start in range(0, len(nodes), KEPT_AT_ONCE):
+            async with self.database.transaction() as session:
+                service = CatalogueService(session, self.clock)
+                for node in nodes[start : start + KEPT_AT_ONCE]:
+                    await service.keep(chore.brand_id, read_product(node))
+            done = min(start + KEPT_AT_ONCE, len(nodes))
+            await chores.note(chore, {"stage": "keeping", "done": done, "total": len(nodes)})
+        log.info("catalogue.imported", shop=chore.shop, products=len(nodes))
 
     async def _unread(self, brand_id: UUID) -> AsyncIterator[tuple[int, int]]:
         """Each with how many follow it; asked anew, so that what was picked meanwhile is among them."""
@@ -267,6 +293,19 @@ class Catalogue:
                 break
             after = page["variants"]["pageInfo"]["endCursor"]
         return read_product(product) if product else None
+
+
+class FirstImport:
+    """The step of a first visit that has the whole catalogue read in the background."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+
+    async def ask(self, shop: str) -> None:
+        async with self.database.transaction() as session:
+            install = await InstallService(session, self.clock).get(shop)
+            await ChoreBook(session, self.clock).ask(install.brand_id, "import_catalogue")
 
 
 def attention_of(product: ShopifyProduct, garment: Garment | None) -> list[Attention]:

@@ -19,7 +19,15 @@ from backend.shopify.work_models import ShopifyChore
 
 log = structlog.get_logger()
 
-ChoreKind = Literal["import_products", "write_shards", "reconcile_orders", "check_reasons", "read_plan"]
+ChoreKind = Literal[
+    "import_catalogue",
+    "import_products",
+    "write_shards",
+    "write_switches",
+    "reconcile_orders",
+    "check_reasons",
+    "read_plan",
+]
 
 LEASE = timedelta(minutes=15)
 """A run that lasts longer says so by noting its progress."""

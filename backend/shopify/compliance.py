@@ -22,7 +22,7 @@ from backend.core.storage import BUCKETS, ObjectStore
 from backend.events.models import Event
 from backend.events.service import EventService
 from backend.shopify.customers import customer_ref
-from backend.shopify.inbox_models import WebhookDelivery
+from backend.shopify.inbox_models import NEW, WebhookDelivery
 from backend.shopify.inbox_work import Outcome
 from backend.shopify.installs import InstallService
 from backend.shopify.models import NEEDS_VISIT
@@ -42,6 +42,7 @@ LAST_UPLOAD = timedelta(minutes=40)
 class Subject(msgspec.Struct, frozen=True):
     """Who a request is about, as far as we hold anything."""
 
+    shop: str
     brand_id: UUID
     user_ids: tuple[UUID, ...]
     order_refs: tuple[str, ...]
@@ -133,7 +134,7 @@ class Compliance:
         orders = tuple(sorted(held))
         if not users and not orders:
             return None
-        return Subject(brand.id, tuple(sorted(user for user in users if user is not None)), orders)
+        return Subject(shop, brand.id, tuple(sorted(user for user in users if user is not None)), orders)
 
     async def _erase_shopper(self, session: AsyncSession, brand_id: UUID, user_id: UUID) -> list[UUID]:
         """Row by row, nothing stays but the orders to delete objects; their ids."""
@@ -157,7 +158,7 @@ class Compliance:
         return [one.id for one in erasures]
 
     async def _erase_orders(self, session: AsyncSession, subject: Subject) -> int:
-        """Out of the book; their events stay counted, without a word of which order it was."""
+        """Out of the book and the inbox; their events stay counted, without a word of which order it was."""
         for ref in subject.order_refs:
             keys = (f"purchase:{ref}:", f"cancel:{ref}:", f"return:{ref}:", f"checkout:{ref}:")
             await session.execute(
@@ -176,6 +177,14 @@ class Compliance:
                 )
                 .execution_options(synchronize_session=False)
             )
+        resources = [f"order:{ref}" for ref in subject.order_refs]
+        await session.execute(
+            delete(WebhookDelivery).where(
+                WebhookDelivery.shop == subject.shop,
+                WebhookDelivery.resource.in_(resources),
+                WebhookDelivery.state != NEW,
+            )
+        )
         gone = await session.scalars(
             delete(Order)
             .where(Order.brand_id == subject.brand_id, Order.order_ref.in_(subject.order_refs))

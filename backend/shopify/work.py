@@ -43,7 +43,7 @@ class ShopifyWork:
         self.clock = clock
         probe = Probe(shopify.admin)
         orders = Orders(database, clock, shopify.admin)
-        catalogue = Catalogue(database, clock, shopify.admin)
+        catalogue = Catalogue(database, clock, shopify.admin, shopify.bulk)
         reconcile = Reconcile(database, clock, shopify.admin, orders)
         handlers: Mapping[Kind, Handler] = {
             Kind.COMPLIANCE: Compliance(database, clock, store, eraser, probe).handle,
@@ -56,12 +56,20 @@ class ShopifyWork:
         async def import_products(chore: Chore) -> None:
             await catalogue.import_picked(chore, self.chores)
 
+        async def write_switches(chore: Chore) -> None:
+            await shopify.setup.write_switches(chore.shop)
+
+        async def import_catalogue(chore: Chore) -> None:
+            await catalogue.import_all(chore, self.chores)
+
         self.chores = Chores(
             database,
             clock,
             {
+                "import_catalogue": ChoreSpec(import_catalogue),
                 "import_products": ChoreSpec(import_products),
                 "write_shards": ChoreSpec(Readiness(database, clock, shopify.app_data).write_shards),
+                "write_switches": ChoreSpec(write_switches),
                 "reconcile_orders": ChoreSpec(reconcile.orders_of, NIGHTLY),
                 "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
                 "read_plan": ChoreSpec(Plans(database, clock, settings, shopify.http).read_plan, NIGHTLY),

@@ -23,6 +23,12 @@ from tests.factories import Given, GivenBrand, GivenShopper
 from tests.fakes import HandClock
 
 PRODUCT, OTHER_PRODUCT = 7001, 7002
+CLEAR_CHART = {
+    "unit": "cm",
+    "measures": "garment",
+    "sizes": {"S": {"chest": 76}, "M": {"chest": 102}, "L": {"chest": 132}},
+}
+"""So far apart that there is no doubt about a size."""
 
 
 class Scene(msgspec.Struct):
@@ -50,7 +56,9 @@ class Scene(msgspec.Struct):
     async def try_on(self, shopper: GivenShopper | None = None, **changes: Any) -> dict[str, Any]:
         """A session in the garment, of a new shopper unless one is named."""
         by = shopper or await self.given.shopper(self.brand)
-        avatar = await self.given.avatar(by, height_cm="178", weight_kg="78", sex="male")
+        avatar = await self.given.avatar(
+            by, height_cm="178", weight_kg="78", sex="male", tape_chest_cm="92", tape_waist_cm="80", tape_hip_cm="96"
+        )
         named = {"garment_id": self.garment["id"], "avatar_id": avatar["id"]}
         return await self.given.session(self.brand, by, **(named | changes))
 
@@ -123,7 +131,9 @@ async def set_the_scene(
         key = await BrandService(session, clock).create_key(row.id, "test")
         install = (await session.scalars(select(ShopifyInstall).where(ShopifyInstall.brand_id == row.id))).one()
     brand = GivenBrand(row.id, row.embed_key, key)
-    garment = await Given(app).garment(brand, name="Organic Cotton Tee", shopify_product_id=PRODUCT)
+    garment = await Given(app).garment(
+        brand, name="Organic Cotton Tee", shopify_product_id=PRODUCT, size_chart=CLEAR_CHART
+    )
     return Scene(app, http, fake, clock, shop, brand, garment, install)
 
 
