@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-shopify \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -114,7 +114,7 @@ chaos: install ## Jobs through every fault there is; JOBS= (10000) and SEED= (1)
 	@$(BIN)/python -m tests.chaos.run --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
 # ---- measure -------------------------------------------------------------------------------------------------------
-bench: bench-accuracy bench-api bench-dress bench-endpoint ## Every benchmark
+bench: bench-accuracy bench-api bench-dress bench-endpoint bench-shopify ## Every benchmark
 
 bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
 	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
@@ -124,6 +124,9 @@ bench-api: install ## First size from three answers, and photo to ready, against
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(BIN)/python -m gpu_worker.training.scenes --out $$folder/person.jpg --seed 7 --sex male --height-cm 178 --weight-kg 74 \
 		&& $(BIN)/python -m backend.bench_api --photo $$folder/person.jpg
+
+bench-shopify: install ## How long forged webhooks, proxy calls and session tokens take to be refused
+	@$(BIN)/python -m backend.bench_shopify 2>/dev/null
 
 bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench
