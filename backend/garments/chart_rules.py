@@ -37,7 +37,19 @@ RANGE_CM: dict[str, tuple[float, float]] = {
 }
 """What no adult's garment leaves; beyond it the unit is wrong, or half a girth was given. Guess."""
 
-FLAT_DOUBLES = frozenset(RANGE_CM) - {"length", "sleeve", "shoulder", "inseam", "rise"}
+UNITS: tuple[Unit, ...] = ("cm", "in")
+MAX_STEP_CM = 12.0
+"""Between neighbouring sizes; usual grading is 2 to 8."""
+
+ODD_IF_SMALLER: dict[Category, tuple[tuple[str, str], ...]] = {
+    "skirt": (("hem", "hip"), ("hip", "waist")),
+    "dress": (("hem", "hip"), ("hip", "waist")),
+    "trousers": (("thigh", "knee"), ("knee", "hem"), ("hip", "waist"), ("hip", "thigh")),
+    "shorts": (("hip", "waist"), ("hip", "thigh")),
+}
+
+LENGTHS = frozenset({"length", "sleeve", "shoulder", "inseam", "rise"})
+FLAT_DOUBLES = frozenset(RANGE_CM) - LENGTHS
 """Girths: measured on a garment laid flat they are half widths."""
 
 
@@ -72,10 +84,19 @@ class Chart(msgspec.Struct, frozen=True):
     measures: Measures
     is_flat: bool
     rows: list[SizeRow]
+    is_unit_taken: bool = False
+    """The brand did not say the unit; only this one fits the values."""
 
     def value_cm(self, row: SizeRow, measure: str) -> float:
         doubled = 2 if self.is_flat and measure in FLAT_DOUBLES else 1
         return row.values[measure] * (CM_PER_INCH if self.unit == "in" else 1) * doubled
+
+    def lengths_cm(self) -> dict[str, dict[str, float]]:
+        """Size → length → cm."""
+        return {
+            row.size: {measure: self.value_cm(row, measure) for measure in row.values if measure in LENGTHS}
+            for row in self.rows
+        }
 
     def girths_cm(self) -> dict[str, dict[str, float]]:
         """Size → girth → cm, for what a body can be compared on."""
@@ -86,18 +107,58 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 def check_chart(
-    category: Category, unit: Unit, measures: Measures, sizes: Mapping[str, Any], *, is_flat: bool = False
+    category: Category, unit: Unit | None, measures: Measures, sizes: Mapping[str, Any], *, is_flat: bool = False
 ) -> Chart:
-    """Raise `ChartRefused` with all that is wrong; else the chart, rows in the order given."""
+    """Raise `ChartRefused` with all that is wrong; else the chart, rows in the order given.
+
+    A unit that was not said is taken from the values where only one can be meant.
+    """
     problems = list(_shape_problems(sizes))
     if problems:
         raise ChartRefused(problems)
     rows = [SizeRow(size.strip(), {name: float(value) for name, value in row.items()}) for size, row in sizes.items()]
-    chart = Chart(unit, measures, is_flat, rows)
+    chart = Chart(unit or _meant_unit(measures, rows, is_flat), measures, is_flat, rows, is_unit_taken=unit is None)
     problems = [*_column_problems(category, chart), *_range_problems(chart), *_order_problems(chart)]
     if problems:
         raise ChartRefused(problems)
     return chart
+
+
+def _meant_unit(measures: Measures, rows: list[SizeRow], is_flat: bool) -> Unit:
+    fitting: list[Unit] = [unit for unit in UNITS if not any(_range_problems(Chart(unit, measures, is_flat, rows)))]
+    if len(fitting) == 1:
+        return fitting[0]
+    why = "the values fit both" if fitting else "the values fit neither"
+    raise ChartRefused([ChartProblem("unit_unclear", f"Say the unit, cm or in: {why}.")])
+
+
+def chart_warnings(category: Category, chart: Chart) -> list[ChartProblem]:
+    """What is taken as it stands, and may be a slip all the same."""
+    taken = [ChartProblem("unit_taken", f"No unit was given; the values can only be {chart.unit}.")]
+    return [*(taken if chart.is_unit_taken else []), *_jumps(chart), *_odd_shapes(category, chart)]
+
+
+def _jumps(chart: Chart) -> Iterator[ChartProblem]:
+    for before, after in zip(chart.rows, chart.rows[1:], strict=False):
+        for measure in GIRTHS:
+            if measure in before.values and measure in after.values:
+                step_cm = chart.value_cm(after, measure) - chart.value_cm(before, measure)
+                if step_cm > MAX_STEP_CM:
+                    detail = f"{measure} grows by {step_cm:.0f} cm from {before.size} to {after.size}."
+                    yield ChartProblem("large_step", detail, after.size, measure)
+
+
+def _odd_shapes(category: Category, chart: Chart) -> Iterator[ChartProblem]:
+    """Pairs of which the second is not worn smaller: built as stated."""
+    for larger, smaller in ODD_IF_SMALLER.get(category, ()):
+        for row in chart.rows:
+            if larger in row.values and smaller in row.values:
+                given = chart.value_cm(row, larger), chart.value_cm(row, smaller)
+                if given[0] < given[1]:
+                    detail = (
+                        f"{larger} {given[0]:.0f} cm of size {row.size} is less than its {smaller}, {given[1]:.0f} cm."
+                    )
+                    yield ChartProblem("odd_shape", detail, row.size, larger)
 
 
 def _shape_problems(sizes: Mapping[str, Any]) -> Iterator[ChartProblem]:
@@ -150,23 +211,26 @@ def _range_problems(chart: Chart) -> Iterator[ChartProblem]:
         for measure, value in row.values.items():
             low, high = RANGE_CM[measure]
             if not low <= chart.value_cm(row, measure) <= high:
-                said = _likely_mistake(chart, row, measure)
+                code, said = _likely_mistake(chart, row, measure)
                 yield ChartProblem(
-                    "out_of_range", f"{measure} {value:g} {chart.unit} of size {row.size} {said}.", row.size, measure
+                    code, f"{measure} {value:g} {chart.unit} of size {row.size} {said}.", row.size, measure
                 )
 
 
-def _likely_mistake(chart: Chart, row: SizeRow, measure: str) -> str:
+def _likely_mistake(chart: Chart, row: SizeRow, measure: str) -> tuple[str, str]:
+    """Code and words; one code where one slip alone explains the value."""
     low, high = RANGE_CM[measure]
     value_cm = chart.value_cm(row, measure)
     guesses = []
     if chart.unit == "cm" and low <= value_cm * CM_PER_INCH <= high:
-        guesses.append("looks like inches")
+        guesses.append(("wrong_unit", "looks like inches"))
     if chart.unit == "in" and low <= value_cm / CM_PER_INCH <= high:
-        guesses.append("looks like centimetres")
+        guesses.append(("wrong_unit", "looks like centimetres"))
     if not chart.is_flat and measure in FLAT_DOUBLES and low <= value_cm * 2 <= high:
-        guesses.append("may be half of the girth, measured flat (say `flat: true`)")
-    return ", or ".join(guesses) or f"is outside {low:g} to {high:g} cm"
+        guesses.append(("looks_flat", "may be half of the girth, measured flat (say `flat: true`)"))
+    if not guesses:
+        return "out_of_range", f"is outside {low:g} to {high:g} cm"
+    return guesses[0][0] if len(guesses) == 1 else "out_of_range", ", or ".join(words for _, words in guesses)
 
 
 def _order_problems(chart: Chart) -> Iterator[ChartProblem]:

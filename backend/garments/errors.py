@@ -37,6 +37,12 @@ class ProductTaken(AppError):
     title = "Another garment has this product"
 
 
+class ExternalIdTaken(AppError):
+    status = 409
+    code = "external_id_taken"
+    title = "Another garment has this external_id"
+
+
 REFUSALS = {
     "garment_invalid": "No size of this garment can be built; the sizes say why.",
     "garment_unclear": "The file may mean several things; the sizes say which.",

@@ -1,6 +1,6 @@
 """A brand's garments: every query starts from the brand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar, cast
 from uuid import UUID
@@ -15,12 +15,13 @@ from backend.brands.models import Brand
 from backend.core.clock import Clock
 from backend.core.problems import InvalidRequest
 from backend.core.storage import GLB, NPZ, SOURCES
-from backend.garments.categories import Category
+from backend.garments.bands import BandRefused, own_band
+from backend.garments.categories import GIRTHS, USUAL_STRETCH, Category, Stretch
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
-from backend.garments.errors import GarmentNotFound, InvalidSizeChart, ProductTaken, SizeNotFound
+from backend.garments.errors import ExternalIdTaken, GarmentNotFound, InvalidSizeChart, ProductTaken, SizeNotFound
 from backend.garments.mesh import garment_params
 from backend.garments.models import PENDING, REFUSED, Garment, GarmentUpload
-from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart
+from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart, given
 from backend.jobs import states
 from backend.jobs.service import JobService
 from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
@@ -33,6 +34,7 @@ OUTPUTS = {
     PICTURE: ObjectOutput("image/png", MAX_BYTES, is_optional=True),
     PREPARED: ObjectOutput(NPZ, MAX_BYTES, is_optional=True),
 }
+MIN_DESIGN_EASE_CM, MAX_DESIGN_EASE_CM = -20.0, 60.0
 REPLACED_AFTER = timedelta(days=7)
 """Open pages may still load what a newer version replaces."""
 
@@ -67,11 +69,14 @@ class GarmentService:
             shopify_product_id=new.shopify_product_id,
             waist_at=new.waist_at,
             look=msgspec.to_builtins(new.look),
+            external_id=new.external_id,
+            fit_bands=checked_bands(new.fit_bands),
+            design_ease_cm=_checked_ease(new.design_ease_cm),
             status=PENDING,
             size_reports=[],
         )
         self.session.add(garment)
-        await self._flush(new.shopify_product_id)
+        await self._flush(garment)
         await self._order_mesh(garment, priority)
         return garment
 
@@ -105,20 +110,12 @@ class GarmentService:
         if changes.size_chart is not UNSET:
             garment.size_chart = _stored(checked(cast("Category", category), changes.size_chart))
         elif changes.category is not UNSET:
-            garment.size_chart = _stored(checked(changes.category, given(garment)))
+            known = msgspec.convert(garment.size_chart, Chart)
+            garment.size_chart = _stored(checked(changes.category, given(known)))
         garment.category = category
         await self._drop_uploads_without_row(garment)
-        if changes.name is not UNSET:
-            garment.name = changes.name.strip()
-        if changes.fabric is not UNSET:
-            garment.stretch = changes.fabric.stretch if changes.fabric else None
-        if changes.waist_at is not UNSET:
-            garment.waist_at = changes.waist_at
-        if changes.shopify_product_id is not UNSET:
-            garment.shopify_product_id = changes.shopify_product_id
-        if changes.look is not UNSET:
-            garment.look = msgspec.to_builtins(changes.look)
-        await self._flush(garment.shopify_product_id)
+        _take(garment, changes)
+        await self._flush(garment)
         await self._order_mesh(garment, Priority.SOON)
         for listener in self.listeners:
             await listener.garment_changed(self.session, garment)
@@ -241,11 +238,19 @@ class GarmentService:
             brand_id, SOURCES.name, "prefix", folder, reason=reason, subject=subject, not_before=not_before
         )
 
-    async def _flush(self, product_id: int | None) -> None:
+    async def _flush(self, garment: Garment) -> None:
+        product_id, external_id = garment.shopify_product_id, garment.external_id
         try:
             await self.session.flush()
         except IntegrityError as error:
+            if "external_id" in str(error.orig):
+                raise ExternalIdTaken(f"Another garment already has the external_id {external_id!r}.") from error
             raise ProductTaken(f"Another garment already has product {product_id}.") from error
+
+
+def stretch_of(garment: Garment) -> Stretch:
+    """Of its fabric, else the category's usual one."""
+    return cast("Stretch", garment.stretch or USUAL_STRETCH[cast("Category", garment.category)])
 
 
 def sizes_of(garment: Garment) -> list[str]:
@@ -266,10 +271,40 @@ def checked(category: Category, chart: SizeChart) -> Chart:
         raise InvalidSizeChart(refused.problems[0].detail, problems=problems) from refused
 
 
-def given(garment: Garment) -> SizeChart:
-    """The chart in the form in which a brand sends it."""
-    chart = msgspec.convert(garment.size_chart, Chart)
-    return SizeChart(chart.unit, chart.measures, {row.size: row.values for row in chart.rows}, chart.is_flat)
+def _take(garment: Garment, changes: GarmentChanges) -> None:
+    """All but the chart and its category."""
+    if changes.name is not UNSET:
+        garment.name = changes.name.strip()
+    if changes.fabric is not UNSET:
+        garment.stretch = changes.fabric.stretch if changes.fabric else None
+    if changes.look is not UNSET:
+        garment.look = msgspec.to_builtins(changes.look)
+    if changes.fit_bands is not UNSET:
+        garment.fit_bands = checked_bands(changes.fit_bands)
+    if changes.design_ease_cm is not UNSET:
+        garment.design_ease_cm = _checked_ease(changes.design_ease_cm)
+    for name in ("external_id", "waist_at", "shopify_product_id"):
+        value = getattr(changes, name)
+        if value is not UNSET:
+            setattr(garment, name, value)
+
+
+def checked_bands(limits_cm: Mapping[str, list[float]] | None) -> dict[str, list[float]] | None:
+    try:
+        return None if limits_cm is None else {girth: list(own_band(girth, row)) for girth, row in limits_cm.items()}
+    except BandRefused as refused:
+        raise InvalidRequest(str(refused), field="fit_bands") from refused
+
+
+def _checked_ease(ease_cm: Mapping[str, float] | None) -> dict[str, float] | None:
+    for girth, value in (ease_cm or {}).items():
+        if girth not in GIRTHS or not MIN_DESIGN_EASE_CM <= value <= MAX_DESIGN_EASE_CM:
+            raise InvalidRequest(
+                f"{girth!r}: {value:g} is no ease of {', '.join(GIRTHS)} between"
+                f" {MIN_DESIGN_EASE_CM:g} and {MAX_DESIGN_EASE_CM:g} cm.",
+                field="design_ease_cm",
+            )
+    return dict(ease_cm) if ease_cm is not None else None
 
 
 def _stored(chart: Chart) -> dict[str, object]:

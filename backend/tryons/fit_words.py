@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backend.tryons.sizing import FitResult, Judgement, SizeFit, Wear, missing_girths
+from backend.tryons.sizing import FitResult, Judgement, LengthFit, SizeFit, Wear, missing_girths
 
 NOTE_OF_FLAG = {
     "extrapolated": "extrapolated",
@@ -76,8 +76,16 @@ def _answer(judgement: Judgement) -> list[str]:
 
 
 def _sits(size: SizeFit) -> str:
-    words = ", ".join(f"{_plain(region.region)} {VERDICT_WORDS[region.verdict]}" for region in size.regions)
+    girths = [f"{_plain(region.region)} {VERDICT_WORDS[region.verdict]}" for region in size.regions]
+    lengths = [length_words(length) for length in size.lengths if length.verdict != "usual"]
+    words = ", ".join([*girths, *lengths])
     return words[:1].upper() + words[1:]
+
+
+def length_words(length: LengthFit) -> str:
+    """Centimetres where they may be told."""
+    amount = "" if length.off_cm is None else f"{abs(length.off_cm):.0f} cm "
+    return f"{length.part} {amount}{length.verdict}"
 
 
 def _plain(name: str) -> str:

@@ -6,13 +6,34 @@ import msgspec
 from msgspec import Meta
 
 from backend.core.storage import SignedUrl
+from backend.garments.categories import Category, Stretch
+from backend.garments.chart_rules import Measures
 from backend.tryons.dressing import looked_at
 from backend.tryons.errors import WORDS, WORDS_OF_A_FAULT
-from backend.tryons.models import TryonSession, WornGarment
+from backend.tryons.fit_words import length_words
+from backend.tryons.models import FitBands, TryonSession, WornGarment
 from backend.tryons.sizing import FitResult
 
 SizeName = Annotated[str, Meta(min_length=1, max_length=32)]
 Dressing = Literal["queued", "draft", "final"]
+
+
+class BandsView(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Girth → where verdicts change, in cm of ease: too tight, snug, regular, loose, too loose lie between the four."""
+
+    category: Category
+    stretch: Stretch
+    measures: Measures
+    limits_cm: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, row: FitBands) -> "BandsView":
+        content = {name: getattr(row, name) for name in cls.__struct_fields__}
+        return msgspec.convert(content, cls)
+
+
+class BandsList(msgspec.Struct, frozen=True):
+    items: list[BandsView]
 
 
 class NewTryonSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +113,17 @@ def _dressing(session: TryonSession, worn: WornGarment | None) -> Dressing | Non
 def _without_ease(fit: FitResult) -> FitResult:
     hidden = [
         msgspec.structs.replace(
-            size, regions=[msgspec.structs.replace(region, ease_cm=None, sd=None) for region in size.regions]
+            size,
+            regions=[msgspec.structs.replace(region, ease_cm=None, sd=None) for region in size.regions],
+            lengths=[msgspec.structs.replace(length, off_cm=None) for length in size.lengths],
         )
         for size in fit.sizes
     ]
-    return msgspec.structs.replace(fit, sizes=hidden)
+    return msgspec.structs.replace(fit, sizes=hidden, sentences=[_without_lengths(fit, said) for said in fit.sentences])
+
+
+def _without_lengths(fit: FitResult, sentence: str) -> str:
+    for length in (length for size in fit.sizes for length in size.lengths):
+        bare = msgspec.structs.replace(length, off_cm=None)
+        sentence = sentence.replace(length_words(length), length_words(bare))
+    return sentence

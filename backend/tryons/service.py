@@ -1,6 +1,7 @@
 """Avatar × garment → the size, in the request; judged anew whenever either of them changes."""
 
 import time
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -15,19 +16,21 @@ from backend.core.auth import Principal, ShopperContext
 from backend.core.clock import Clock
 from backend.core.problems import InvalidRequest
 from backend.events.service import EventService
-from backend.garments.categories import USUAL_STRETCH, USUAL_WAIST, Category, Stretch, WaistAt
+from backend.garments.bands import Band
+from backend.garments.categories import USUAL_WAIST, Category, WaistAt
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
-from backend.garments.service import GarmentListener, GarmentService
+from backend.garments.service import GarmentListener, GarmentService, stretch_of
 from backend.tryons.dressing import STILL_OPEN, Dressings
 from backend.tryons.errors import SessionNotFound, UnknownSize
 from backend.tryons.fit_words import describe
 from backend.tryons.models import TryonSession, WornGarment
+from backend.tryons.own_bands import OwnBands
 from backend.tryons.schemas import NewTryonSession
 from backend.tryons.sizing import Body, FitResult, Wear, judge
 from gpu_worker.contract import MEASUREMENTS
 
-FIT_MODEL = "bands-2"
+FIT_MODEL = "bands-3"
 
 
 class Looked(NamedTuple):
@@ -38,21 +41,23 @@ class Looked(NamedTuple):
     worn: WornGarment | None
 
 
-def fit(avatar: Avatar, garment: Garment) -> FitResult:
+def fit(avatar: Avatar, garment: Garment, bands: Mapping[str, Band]) -> FitResult:
     body = Body([avatar.measurements[name]["mean"] for name in MEASUREMENTS], avatar.covariance)
-    wear = wear_of(garment)
+    wear = wear_of(garment, bands)
     return describe(judge(body, wear), wear, avatar.flags)
 
 
-def wear_of(garment: Garment) -> Wear:
+def wear_of(garment: Garment, bands: Mapping[str, Band]) -> Wear:
     chart = msgspec.convert(garment.size_chart, Chart)
     category = cast("Category", garment.category)
     return Wear(
         category=category,
-        stretch=cast("Stretch", garment.stretch or USUAL_STRETCH[category]),
+        stretch=stretch_of(garment),
         measures=chart.measures,
         waist_at=cast("WaistAt", garment.waist_at or USUAL_WAIST[category]),
         girths_cm=chart.girths_cm(),
+        bands=bands,
+        lengths_cm=chart.lengths_cm(),
     )
 
 
@@ -63,6 +68,7 @@ class TryonService:
         self.avatars = AvatarService(session, clock)
         self.garments = GarmentService(session, clock)
         self.dressings = Dressings(session, clock)
+        self.own_bands = OwnBands(session, clock)
         self.events = EventService(session, clock)
 
     async def create(self, principal: Principal, new: NewTryonSession) -> Looked:
@@ -77,7 +83,7 @@ class TryonService:
             garment_id=garment.id,
             selected_size=new.selected_size,
         )
-        latency_ms = self._judge(tryon, avatar, garment)
+        latency_ms = self._judge(tryon, avatar, garment, await self.own_bands.of(garment))
         self.session.add(tryon)
         await self.avatars.use(avatar)
         await self.session.flush()
@@ -128,7 +134,8 @@ class TryonService:
         )
         judged = rows.all()
         for tryon, garment in judged:
-            await self._report(tryon, avatar, self._judge(tryon, avatar, garment))
+            bands = await self.own_bands.of(garment)
+            await self._report(tryon, avatar, self._judge(tryon, avatar, garment, bands))
         await self._dress_anew([(tryon, avatar, garment) for tryon, garment in judged])
 
     async def judge_garment(self, garment: Garment) -> None:
@@ -140,8 +147,9 @@ class TryonService:
         )
         judged = rows.all()
         names = {row.size for row in msgspec.convert(garment.size_chart, Chart).rows}
+        bands = await self.own_bands.of(garment)
         for tryon, avatar in judged:
-            self._judge(tryon, avatar, garment)
+            self._judge(tryon, avatar, garment, bands)
             if tryon.selected_size not in names:
                 tryon.selected_size = None
         await self._dress_anew([(tryon, avatar, garment) for tryon, avatar in judged])
@@ -167,10 +175,10 @@ class TryonService:
             return await self.garments.by_product(brand_id, new.shopify_product_id)
         raise InvalidRequest("Name the garment by garment_id or by shopify_product_id.", field="garment_id")
 
-    def _judge(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> float:
+    def _judge(self, tryon: TryonSession, avatar: Avatar, garment: Garment, bands: Mapping[str, Band]) -> float:
         """Returns the milliseconds it took."""
         started = time.perf_counter()
-        result = fit(avatar, garment)
+        result = fit(avatar, garment, bands)
         tryon.fit_result = msgspec.to_builtins(result)
         tryon.recommended_size = result.recommended_size
         return (time.perf_counter() - started) * 1000

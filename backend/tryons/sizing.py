@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from backend.garments.bands import Band, band
 from backend.garments.categories import EXPECTED, GIRTHS, JUDGED, Category, Stretch, WaistAt
 from backend.garments.chart_rules import Measures
-from backend.tryons.bands import Band, band
 from gpu_worker.contract import MEASUREMENTS
 
 POINTS = 512
@@ -41,6 +41,26 @@ TAPE_SD_OTHERS_CM = 1.5
 TAPE_OUTCOMES = 7
 """Equally likely readings over which the gain of a tape is averaged."""
 
+LEAST_LENGTH_CM = 2.0
+"""What one notices of a sleeve or a leg."""
+
+
+class LengthRule(NamedTuple):
+    """A length of the chart, the body's it goes with, and by how much it is usually longer. Guess."""
+
+    part: Literal["sleeves", "legs"]
+    measure: str
+    body: str
+    usual_cm: float
+
+
+LENGTHS: dict[Category, LengthRule] = {
+    "long-sleeve shirt": LengthRule("sleeves", "sleeve", "arm_length_cm", 2.0),
+    "hoodie": LengthRule("sleeves", "sleeve", "arm_length_cm", 2.0),
+    "trousers": LengthRule("legs", "inseam", "inseam_cm", -4.0),
+}
+"""Sleeves end a little below the wrist, trousers a little above the ground."""
+
 Verdict = Literal["too_tight", "snug", "regular", "loose", "too_loose"]
 Decision = Literal["one", "between", "unsure", "none_fits"]
 
@@ -60,6 +80,13 @@ class Wear(msgspec.Struct, frozen=True):
     measures: Measures
     waist_at: WaistAt
     girths_cm: Mapping[str, Mapping[str, float]]
+    bands: Mapping[str, Band] = {}
+    """Girths that the brand judges otherwise than we."""
+    lengths_cm: Mapping[str, Mapping[str, float]] = {}
+    """Size → length → cm; only told of, never decided by."""
+
+    def band(self, girth: str) -> Band:
+        return self.bands.get(girth) or band(self.category, self.stretch, self.measures, girth)
 
     @property
     def judged(self) -> list[str]:
@@ -76,12 +103,22 @@ class RegionFit(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
+class LengthFit(msgspec.Struct, frozen=True):
+    """By how much sleeves or legs are longer than they usually are on such a body."""
+
+    part: Literal["sleeves", "legs"]
+    off_cm: float | None
+    """Null where the caller may not read the body's measures."""
+    verdict: Literal["short", "usual", "long"]
+
+
 class SizeFit(msgspec.Struct, frozen=True):
     size: str
     probability: float
     """That it fits and is the best of those that do."""
     regions: list[RegionFit]
     """As it would sit on the body as estimated."""
+    lengths: list[LengthFit] = []
 
 
 class FitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +152,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 def judge(body: Body, wear: Wear) -> Judgement:
     girths = wear.judged
-    bands = [band(wear.category, wear.stretch, wear.measures, girth) for girth in girths]
+    bands = [wear.band(girth) for girth in girths]
     rows = [body_row(girth, wear.waist_at) for girth in girths]
     points = _bodies(body, rows)
     charts = [[row[girth] for girth in girths] for row in wear.girths_cm.values()]
@@ -126,7 +163,7 @@ def judge(body: Body, wear: Wear) -> Judgement:
     if not any(shares):  # the nearest still comes first in any order by probability
         shares[_cheapest(charts, [body.mean[row] for row in rows], lines, must_fit=False)] = HALF_A_POINT
     sizes = [
-        SizeFit(size, round(share, 3), _regions(chart, girths, bands, body, rows))
+        SizeFit(size, round(share, 3), _regions(chart, girths, bands, body, rows), _lengths(wear, size, body))
         for size, share, chart in zip(wear.girths_cm, shares, charts, strict=True)
     ]
     decision, chosen, confidence = decide_by_shares(shares, none, [_fits(size) for size in sizes])
@@ -226,6 +263,18 @@ def _regions(chart: list[float], girths: list[str], bands: list[Band], body: Bod
         sd = math.sqrt(body.covariance[row][row])
         fits.append(RegionFit(girth, round(ease, 1), round(sd, 1), verdict(ease, limits)))
     return fits
+
+
+def _lengths(wear: Wear, size: str, body: Body) -> list[LengthFit]:
+    """Said of garments' own measures alone: a length in a chart of bodies is the body's."""
+    rule = LENGTHS.get(wear.category)
+    given = wear.lengths_cm.get(size, {})
+    if rule is None or rule.measure not in given or wear.measures == "body":
+        return []
+    row = MEASUREMENTS.index(rule.body)
+    off = given[rule.measure] - body.mean[row] - rule.usual_cm
+    is_telling = abs(off) >= max(LEAST_LENGTH_CM, math.sqrt(body.covariance[row][row]))
+    return [LengthFit(rule.part, round(off, 1), ("long" if off > 0 else "short") if is_telling else "usual")]
 
 
 def _cheapest(charts: list[list[float]], girths_cm: Sequence[float], lines: list[CostLine], *, must_fit: bool) -> int:

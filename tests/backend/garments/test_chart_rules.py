@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.garments.chart_rules import Chart, ChartRefused, check_chart
+from backend.garments.chart_rules import Chart, ChartRefused, chart_warnings, check_chart
 
 SIZES: dict[str, Any] = {"S": {"chest": 96, "length": 68}, "M": {"chest": 102, "length": 70}}
 
@@ -43,6 +43,37 @@ class TestSoundChart:
     def test_equal_neighbours_in_one_girth(self) -> None:
         sizes = {"S": {"chest": 96, "hip": 100}, "M": {"chest": 102, "hip": 100}}
         assert len(check_chart("t-shirt", "cm", "garment", sizes).rows) == 2
+
+
+class TestUnitNotSaid:
+    def test_taken_where_only_one_can_be_meant(self) -> None:
+        assert check_chart("t-shirt", None, "garment", {"M": {"chest": 102}}).unit == "cm"
+        inches = check_chart("t-shirt", None, "garment", {"M": {"chest": 42}})
+        assert inches.unit == "in"
+        assert [one.code for one in chart_warnings("t-shirt", inches)] == ["unit_taken"]
+
+    @pytest.mark.parametrize(("chest", "why"), [(70, "both"), (500, "neither")])
+    def test_asked_for_where_it_is_not_clear(self, chest: float, why: str) -> None:
+        with pytest.raises(ChartRefused) as refused:
+            check_chart("t-shirt", None, "garment", {"M": {"chest": chest}})
+        assert [one.code for one in refused.value.problems] == ["unit_unclear"]
+        assert why in refused.value.problems[0].detail
+
+
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("category", "sizes", "expected"),
+        [
+            ("t-shirt", {"S": {"chest": 90}, "M": {"chest": 102}}, []),
+            ("t-shirt", {"S": {"chest": 90}, "M": {"chest": 102.5}}, [("large_step", "M", "chest")]),
+            ("skirt", {"M": {"waist": 70, "hip": 98, "hem": 90}}, [("odd_shape", "M", "hem")]),
+            ("trousers", {"M": {"hip": 100, "thigh": 40, "knee": 44}}, [("odd_shape", "M", "thigh")]),
+            ("trousers", {"M": {"waist": 104, "hip": 100}}, [("odd_shape", "M", "hip")]),
+        ],
+    )
+    def test_what_is_taken_all_the_same(self, category: Any, sizes: dict[str, Any], expected: list[Any]) -> None:
+        chart = check_chart(category, "cm", "garment", sizes)
+        assert [(one.code, one.size, one.measure) for one in chart_warnings(category, chart)] == expected
 
 
 class TestRefusedChart:
@@ -85,6 +116,26 @@ class TestRefusedChart:
 
     def test_trousers_are_not_judged_by_their_chest(self) -> None:
         assert problems(SIZES, category="trousers")[0][0] == "no_girth"
+
+    @pytest.mark.parametrize(
+        ("sizes", "unit", "code"),
+        [
+            ({"M": {"inseam": 31, "waist": 80}}, "cm", None),
+            ({"M": {"chest": 25}}, "cm", "wrong_unit"),
+            ({"M": {"chest": 200}}, "in", "wrong_unit"),
+            ({"M": {"hip": 58, "waist": 46}}, "cm", "out_of_range"),
+            ({"M": {"thigh": 15.5, "hip": 90}}, "cm", "out_of_range"),
+            ({"M": {"hem": 11, "chest": 90}}, "cm", "out_of_range"),
+            ({"M": {"neck": 13, "chest": 90}}, "cm", "out_of_range"),
+            ({"M": {"chest": 15}}, "in", "looks_flat"),
+        ],
+    )
+    def test_the_likely_slip_has_a_code_of_its_own(self, sizes: dict[str, Any], unit: Any, code: str | None) -> None:
+        category = "trousers" if "inseam" in sizes["M"] or "thigh" in sizes["M"] else "t-shirt"
+        if code is None:
+            check_chart(category, unit, "garment", sizes)  # type: ignore[arg-type]
+        else:
+            assert problems(sizes, unit, category=category)[0][0] == code
 
     def test_inches_typed_as_centimetres(self) -> None:
         assert "looks like inches" in first_words({"S": {"chest": 34}})

@@ -1,9 +1,13 @@
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from gpu_worker.contract import GarmentParams
+from tests.backend.conftest import Finish, Step
 from tests.factories import Given, GivenBrand
+from tests.scripted_endpoint import ScriptedEndpoint
 
 CHART = {"unit": "cm", "measures": "garment", "sizes": {"S": {"chest": 96}, "M": {"chest": 102}, "10": {"chest": 108}}}
 TEE: dict[str, Any] = {"name": "Tee", "category": "t-shirt", "size_chart": CHART}
@@ -48,7 +52,15 @@ class TestCreateGarment:
             {"name": "x" * 201},
             {"category": "jacket"},
             {"fabric": {"stretch": "rubber"}},
-            {"size_chart": {"measures": "garment", "sizes": {"S": {"chest": 96}}}},
+            {"size_chart": {"unit": "cm", "sizes": {"S": {"chest": 96}}}},
+            {"look": {"colour": "red"}},
+            {"external_id": ""},
+            {"fit_bands": {"chest": [1, 2, 3]}},
+            {"fit_bands": {"chest": [4, 3, 2, 1]}},
+            {"fit_bands": {"length": [1, 2, 3, 4]}},
+            {"fit_bands": {"chest": [1, 2, 3, 400]}},
+            {"design_ease_cm": {"chest": 90}},
+            {"design_ease_cm": {"length": 3}},
             {"size_chart": CHART | {"unit": "mm"}},
             {"shopify_product_id": 0},
             {"shopify_product_id": 2**63},
@@ -119,3 +131,43 @@ class TestDeleteGarment:
         assert (await http.get(path, headers=brand.headers)).status_code == 404
         assert (await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)).status_code == 404
         assert (await http.delete(path, headers=brand.headers)).status_code == 404
+
+
+class TestBodyChart:
+    """What a chart says of the body becomes the garment's by its design ease, and is marked as made up."""
+
+    async def test_the_middle_of_what_fits_well_unless_the_brand_says_otherwise(
+        self, http: httpx.AsyncClient, brand: GivenBrand, endpoint: ScriptedEndpoint, step: Step
+    ) -> None:
+        chart = {"unit": "cm", "measures": "body", "sizes": {"M": {"chest": 100, "waist": 88, "length": 70}}}
+        fabric = {"stretch": "knit"}
+        await create(http, brand, size_chart=chart, fabric=fabric, design_ease_cm={"waist": 12})
+        await step()
+        params = msgspec.convert(endpoint.newest_of("garment").input.params, GarmentParams)
+        assert params.sizes[0].garment_cm == {"chest": 104.5, "waist": 100, "length": 70}
+
+    async def test_it_is_said(
+        self, http: httpx.AsyncClient, brand: GivenBrand, endpoint: ScriptedEndpoint, step: Step, finish: Finish
+    ) -> None:
+        chart = {"unit": "cm", "measures": "body", "sizes": {"M": {"chest": 100, "length": 70}}}
+        made = await create(http, brand, size_chart=chart)
+        await step()
+        await finish(endpoint.newest_of("garment"))
+        seen = (await http.get(made.headers["location"], headers=brand.headers)).json()
+        assert seen["sizes"][0]["estimated"] == ["chest"]
+
+
+class TestExternalId:
+    async def test_is_one_garments_alone(self, http: httpx.AsyncClient, brand: GivenBrand, given: Given) -> None:
+        assert (await create(http, brand, external_id="SKU-1")).json()["external_id"] == "SKU-1"
+        again = await create(http, brand, external_id="SKU-1")
+        assert (again.status_code, again.json()["code"]) == (409, "external_id_taken")
+        other = await given.brand()
+        assert (await create(http, other, external_id="SKU-1")).status_code == 201
+
+
+async def test_warnings_come_with_the_garment(http: httpx.AsyncClient, brand: GivenBrand) -> None:
+    chart = {"measures": "garment", "sizes": {"S": {"chest": 36}, "M": {"chest": 42}}}
+    made = (await create(http, brand, size_chart=chart)).json()
+    assert made["size_chart"]["unit"] == "in"
+    assert [one["code"] for one in made["warnings"]] == ["unit_taken", "large_step"]

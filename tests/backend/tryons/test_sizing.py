@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from backend.garments.bands import BODY_BANDS, band
 from backend.garments.categories import Category, Stretch
-from backend.tryons.bands import BODY_BANDS, band
 from backend.tryons.fit_words import chance, describe
 from backend.tryons.sizing import (
     POINTS,

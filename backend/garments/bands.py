@@ -4,9 +4,10 @@ Centimetres. Ease is the chart's girth less the body's. The tables are a synthes
 validated on wearers; no published standard of ease is known to us.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from backend.garments.categories import Category, Stretch
+from backend.garments.categories import GIRTHS, Category, Stretch
 from backend.garments.chart_rules import Measures
 
 
@@ -63,6 +64,7 @@ LOOSE_CM: dict[Category, float] = {
 }
 """From loose to too loose. Guess."""
 
+MOST_EASE_CM = 80.0
 LOOSE_WAISTBAND_CM = 4.0
 """A waistband any looser would slide down. Guess."""
 HANGS_FROM_WAIST = frozenset({"skirt", "trousers", "shorts"})
@@ -74,6 +76,21 @@ BODY_BANDS: dict[Stretch, dict[bool, Band]] = {
     "stretch": {False: Band(-8, -4, 4, 10), True: Band(-5, -3, 3, 6)},
 }
 """Charts of body measures, by whether the girth is a limb's: about half a size step is regular. Guess."""
+
+
+class BandRefused(Exception):
+    """Limits that cannot be judged by; the text says why."""
+
+
+def own_band(girth: str, limits_cm: Sequence[float]) -> Band:
+    """A brand's own. Raises `BandRefused`."""
+    if girth not in GIRTHS:
+        raise BandRefused(f"{girth!r} is not one of {', '.join(GIRTHS)}.")
+    if len(limits_cm) != len(Band._fields) or list(limits_cm) != sorted(set(limits_cm)):
+        raise BandRefused(f"{girth} needs four rising limits: tight, snug, regular, loose.")
+    if max(map(abs, limits_cm)) > MOST_EASE_CM:
+        raise BandRefused(f"No limit of {girth} is beyond {MOST_EASE_CM:g} cm.")
+    return Band(*limits_cm)
 
 
 def band(category: Category, stretch: Stretch, measures: Measures, girth: str) -> Band:
