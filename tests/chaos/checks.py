@@ -24,6 +24,9 @@ class Verdict:
     jobs: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     effects: int = 0
+    costed: int = 0
+    unpriced: int = 0
+    """Attempts whose cost is written down, and those for which there was no price."""
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -126,6 +129,12 @@ def _all_accounted(site: Site, verdict: Verdict, asked_again: set[str]) -> None:
         "SELECT id FROM job_attempts WHERE state NOT IN ('sending', 'submitted', 'unknown') AND closed_at IS NULL"
     )
     verdict.expect_none(rows, "closed attempts without a time")
+    rows = site.rows("SELECT id FROM job_attempts WHERE state = 'succeeded' AND exec_ms > 0 AND cost_microusd <= 0")
+    verdict.expect_none(rows, "attempts that ran for nothing")
+    verdict.costed, verdict.unpriced = site.rows(
+        "SELECT count(cost_microusd), count(*) FILTER (WHERE cost_microusd IS NULL) FROM job_attempts "
+        "WHERE costed_at IS NOT NULL"
+    )[0]
 
 
 def _manifests_true(site: Site, verdict: Verdict) -> None:

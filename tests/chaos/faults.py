@@ -97,6 +97,7 @@ BACKEND = (
     "database connections dropped",
     "database down",
     "clock ahead or behind",
+    "price missing",
     "avatar erased meanwhile",
 )
 GROUPS: Mapping[str, tuple[str, ...]] = {

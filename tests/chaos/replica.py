@@ -23,7 +23,6 @@ REFUSED_UPLOADS = {
 }
 LOST_HOOKS = {"hook dropped": 200, "hook refused": 503}
 """What the sender is told; the service hears nothing."""
-STORM = 1000
 LATE_S, DELAY_S, SLOW_S = 4.0, 1.0, 0.4
 
 
@@ -33,6 +32,7 @@ class Troubled:
     def __init__(self, app: Litestar, world: World) -> None:
         self.app: Any = app
         self.faults = world.faults
+        self.storm = world.storm
         self.seen_ids: deque[str] = deque(maxlen=20)
         self.later: set[asyncio.Task[Any]] = set()
 
@@ -77,7 +77,7 @@ class Troubled:
             case "hook doubled":
                 await self.again(scope, body)
             case "storm of hooks":
-                await asyncio.gather(*(self.again(scope, body) for _ in range(STORM)))
+                await asyncio.gather(*(self.again(scope, body) for _ in range(self.storm)))
             case "hook replayed late":
                 task = asyncio.create_task(self._replay(scope, body))
                 self.later.add(task)

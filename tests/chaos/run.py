@@ -22,14 +22,17 @@ import msgspec
 import psycopg
 
 from backend.brands import bootstrap
+from backend.core.db import Database
+from backend.operations.prices import Prices
 from tests.chaos.checks import Verdict, judge
 from tests.chaos.faults import EVERY, GROUPS
 from tests.chaos.site import DISPATCHERS, ENDPOINTS, REPLICAS, WORKERS, Site, site
+from tests.chaos.world import POOL, FastClock, World
 from tests.factories import photo
 
 SPEED = 5.0
 """Seconds of the service's clock in a real one."""
-MOST_OPEN = 24
+MOST_OPEN = 40
 SUBMITTERS = 6
 LOOK_S = 0.2
 TELL_S = 5.0
@@ -39,8 +42,8 @@ JOBS_PER_FAULT = 300
 FEW_JOBS = 200
 """From here on, each kind is armed twice at least."""
 RARE = {
-    "both endpoints down for a while": 1500,
-    "no worker for a while": 800,
+    "both endpoints down for a while": 3000,
+    "no worker for a while": 2000,
     "database down": 1000,
     "storm of hooks": 1500,
     "run answers 401": 2500,
@@ -51,11 +54,13 @@ MOST_EXTRA = 300
 ASKED_AGAIN_AT_MOST = 200
 """One job in so many may have the bad luck of three faults in a row."""
 STALLED_S = 90.0
-DATABASE_DOWN_S = 10.0
+DATABASE_DOWN_S, PRICE_GONE_S = 10.0, 10.0
+USD_PER_HOUR = 0.69
 OUTAGE_S, COLD_START_S = 60.0, 30.0
 """In the service's time; a short run has shorter ones."""
 LONG_RUN = 1000
 SHORTER = 4
+STORM = 1000
 
 OWN = (
     "endpoint killed",
@@ -67,6 +72,7 @@ OWN = (
     "database connections dropped",
     "database down",
     "avatar erased meanwhile",
+    "price missing",
 )
 """Done by the run; the rest waits in the book for whoever meets it."""
 BY_LIFE = "clock ahead or behind"
@@ -192,6 +198,10 @@ class Run:
                 await asyncio.to_thread(self.site.database_down, DATABASE_DOWN_S / self.site.world.speed)
             case "avatar erased meanwhile":
                 await self._erase_newest()
+            case "price missing":
+                self.site.rows("DELETE FROM gpu_prices RETURNING id")
+                await asyncio.sleep(PRICE_GONE_S / self.site.world.speed)
+                await set_price(self.site.world)
 
     # ---- shoppers ---------------------------------------------------------------------------------------------------
 
@@ -308,6 +318,13 @@ class Run:
             say("nothing moves any more")
 
 
+async def set_price(world: World) -> None:
+    clock = FastClock.of(world)
+    database = Database(world.database_url, clock)
+    await Prices(database, clock).add(POOL, USD_PER_HOUR, source="chaos")
+    await database.close()
+
+
 def times(name: str, jobs: int) -> int:
     """How often a kind of fault is armed."""
     if name in RARE:
@@ -316,9 +333,11 @@ def times(name: str, jobs: int) -> int:
 
 
 def run(folder: Path, jobs: int, seed: int, speed: float = SPEED, *, is_calm: bool = False) -> Result:
-    with site(folder, speed) as running:
+    storm = STORM if jobs >= LONG_RUN else STORM // SHORTER
+    with site(folder, speed, storm) as running:
         brand = asyncio.run(bootstrap.create_brand(running.world.settings(), "Chaos", origins=[]))
         running.world.api_keys["brand"] = brand.api_key
+        asyncio.run(set_price(running.world))
         started_s = time.monotonic()
         chaos = Run(running, jobs, seed, is_calm)
         asyncio.run(chaos.go())
@@ -346,6 +365,7 @@ def table(result: Result) -> str:
         f"attempts  {sum(verdict.attempts.values())}: {spelled(verdict.attempts)}",
         f"again     {result.asked_again} given up after three executions and asked for again",
         f"extra     {extra} attempts for {faults} faults: {extra / max(1, faults):.2f}",
+        f"costs     {verdict.costed} attempts reckoned, {verdict.unpriced} without a price",
         f"starts    {spelled(result.starts)}",
     ]
     for group, names in GROUPS.items():

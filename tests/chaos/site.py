@@ -150,12 +150,12 @@ def is_listening(port: int) -> bool:
 
 
 @contextmanager
-def site(folder: Path, speed: float) -> Iterator[Site]:
+def site(folder: Path, speed: float, storm: int) -> Iterator[Site]:
     """All of it, on a Postgres of its own."""
     with OwnCluster() as cluster:
         url = cluster.create("chaos")
         ports = {name: free_port(ENDPOINT_HOST) for name in ENDPOINTS}
-        world = World(folder, url, free_port("127.0.0.1"), ports, time.time(), speed)
+        world = World(folder, url, free_port("127.0.0.1"), ports, time.time(), speed, storm)
         world.logs.mkdir(parents=True)
         world.faults.create()
         world.secrets_file.touch()

@@ -28,6 +28,8 @@ class World:
     """Of each endpoint, the preferred one first."""
     started_s: float
     speed: float
+    storm: int
+    """Hooks in a storm of them."""
     api_keys: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -68,12 +70,16 @@ class World:
 
     def _provider(self, name: str) -> dict[str, str]:
         address = f"{self.endpoint_url(name)}/v2"
-        return {"name": name, "base_url": address, "endpoint_id": name, "key": key_name(name)}
+        return {"name": name, "base_url": address, "endpoint_id": name, "key": key_name(name), "price_pool": POOL}
 
     def note_secrets(self, *secrets: str) -> None:
         descriptor = os.open(self.secrets_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(descriptor, "".join(f"{secret}\n" for secret in secrets).encode())
         os.close(descriptor)
+
+
+POOL = "chaos"
+"""What both endpoints are billed by."""
 
 
 def key_name(name: str) -> str:
