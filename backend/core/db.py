@@ -27,7 +27,7 @@ from backend.core.columns import UtcDateTime
 
 SQLITE_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=5000", "synchronous=NORMAL")
 POSTGRES_CONNECT_TIMEOUT_S = 5
-POSTGRES_POOL = {"pool_size": 5, "max_overflow": 5, "pool_pre_ping": True, "pool_recycle": 300}
+POSTGRES_POOL = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 300}
 READ_ONLY = "tryon_read_only"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 

@@ -87,7 +87,7 @@ class Claims:
                 secret=new_secret(),
                 state=states.SENDING,
                 submitted_at=now,
-                poll_at=now + states.UNKNOWN_GRACE,
+                poll_at=now + states.FIRST_LOOK,
             )
             session.add(attempt)
         return Claimed(job, attempt, token)

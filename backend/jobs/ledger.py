@@ -64,9 +64,7 @@ class Ledger:
             await session.execute(
                 change_attempt(attempt)
                 .where(JobAttempt.state == states.SENDING)
-                .values(
-                    state=states.UNKNOWN, error_code=reason[:60], poll_at=now + states.UNKNOWN_GRACE, updated_at=now
-                )
+                .values(state=states.UNKNOWN, error_code=reason[:60], poll_at=now + states.FIRST_LOOK, updated_at=now)
             )
 
     async def still_open(self, looked: Looked, poll_after: timedelta, stage: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """Finds out what became of attempts. Order of trust: manifest in our store, then the queue's status, then hooks."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
@@ -32,11 +33,19 @@ class Reconciler:
         self.providers = providers
         self.store = store
         self.clock = clock
+        self._first_looks: dict[UUID, datetime] = {}
+        """Of attempts without an id. After a restart they are looked at anew, and wait a little longer."""
 
     async def run_due(self) -> int:
         attempts = await self.ledger.claims.due_attempts(BATCH)
         await in_parallel(AT_ONCE, attempts, self.look)
+        self._forget_old_looks()
         return len(attempts)
+
+    def _forget_old_looks(self) -> None:
+        """Of attempts that got an id meanwhile, or were seen to their end by another process."""
+        long_ago = self.clock.now() - 3 * states.UNKNOWN_GRACE
+        self._first_looks = {key: time for key, time in self._first_looks.items() if time > long_ago}
 
     async def run_overdue(self) -> int:
         jobs = await self.ledger.claims.overdue_jobs(BATCH)
@@ -136,11 +145,22 @@ class Reconciler:
         await self._close(looked, CLOSED_AS[status.state], FAULT_WITHOUT_RESULT, is_retryable=True, status=status)
 
     async def _without_id(self, looked: Looked) -> None:
-        """Sent without an answer, or never sent because we died: the same once the grace is over."""
-        age = self.clock.now() - looked.attempt.submitted_at
-        if age < states.UNKNOWN_GRACE:
-            await self.ledger.still_open(looked, states.UNKNOWN_GRACE - age)
-        elif not await self._succeeded(looked, None):
+        """Sent without an answer, or never sent because we died: the same once the grace is over.
+
+        The attempt's times are of its sender's clock, which may be far from ours: the end of the grace is measured
+        from our own first look.
+        """
+        now, attempt_id = self.clock.now(), looked.attempt.id
+        seen_at = self._first_looks.setdefault(attempt_id, now)
+        left = max(
+            states.UNKNOWN_GRACE - (now - looked.attempt.submitted_at),
+            states.UNKNOWN_GRACE - states.FIRST_LOOK - (now - seen_at),
+        )
+        if left > timedelta(0):
+            await self.ledger.still_open(looked, left)
+            return
+        del self._first_looks[attempt_id]
+        if not await self._succeeded(looked, None):
             await self._close(looked, states.ABANDONED, FAULT_WITHOUT_RESULT, is_retryable=True)
 
     async def _adopt(self, looked: Looked, rp_id: str) -> bool:

@@ -41,6 +41,9 @@ QUEUE_ALARM = timedelta(seconds=60)
 """In the queue, not yet taken by a worker."""
 UNKNOWN_GRACE = timedelta(seconds=20)
 """For an attempt without an id: time for a webhook to bring it."""
+FIRST_LOOK = timedelta(seconds=5)
+"""After which an attempt without an id is first looked at. The rest of the grace runs from there by the clock of the
+one who looks: two dispatchers' clocks may be half a minute apart."""
 LEASE = timedelta(seconds=30)
 """How long a reconciler that died keeps an attempt from the next one."""
 HOOK_LIFE = QUEUE_TTL + timedelta(hours=1)

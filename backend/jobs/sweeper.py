@@ -17,8 +17,9 @@ log = structlog.get_logger()
 
 TICK_S = 0.2
 """How late a time that is written in a row may be noticed; a commit in this process wakes the loop at once."""
+UNHURRIED_TICK_S = 1.0
+"""Of what nobody waits for: every look costs a transaction."""
 AFTER_FAULT_S = 2.0
-
 STOP_GRACE_S = 5.0
 """For what is on its way when the service stops: a `/run` that is cut off costs a wait until its fate is known."""
 
@@ -30,12 +31,9 @@ class Sweeper:
         """`others` is what else is to be done now and then, by name."""
         self.dispatcher = dispatcher
         self.reconciler = reconciler
-        self._steps: dict[str, Step] = {
-            "look": reconciler.run_due,
-            "give_up": reconciler.run_overdue,
-            "send": dispatcher.run_due,
-            **others,
-        }
+        hurried: dict[str, Step] = {"look": reconciler.run_due, "send": dispatcher.run_due}
+        self._steps: dict[str, Step] = {**hurried, "give_up": reconciler.run_overdue, **others}
+        self._tick_s = {name: TICK_S if name in hurried else UNHURRIED_TICK_S for name in self._steps}
         self._woken = {name: asyncio.Event() for name in self._steps}
         self._is_stopping = False
         self.passed_at: dict[str, datetime] = {}
@@ -70,7 +68,7 @@ class Sweeper:
     async def _repeat(self, name: str) -> None:
         while not self._is_stopping:
             self._woken[name].clear()
-            wait_s = TICK_S
+            wait_s = self._tick_s[name]
             try:
                 await self._run(name)
             except Exception:

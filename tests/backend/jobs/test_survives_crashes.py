@@ -1,5 +1,6 @@
 """Each effect once, whoever dies when, and whatever comes twice, late or forged."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from litestar import Litestar
 
 from backend.jobs import states
 from backend.jobs.ledger import Ledger
+from backend.jobs.reconcile import Reconciler
 from tests.backend.conftest import Finish, Step
 from tests.factories import Given, GivenShopper
 from tests.fakes import HandClock
@@ -106,8 +108,10 @@ class TestDispatcherDies:
         job = (await ledger.claims.due_jobs(1, ["avatar"]))[0]
         assert await ledger.claims.claim(job, "http://endpoint.test/v2", "local") is not None  # and then nothing more
         await step()
+        for _ in range(5):  # of 3 s each
+            await step()
         assert endpoint.jobs == {}, "it may be running: not before the grace is over"
-        clock.advance(seconds=states.UNKNOWN_GRACE.total_seconds())
+        clock.advance(seconds=6)
         await step()
         await step()
         await finish(endpoint.newest)
@@ -135,6 +139,23 @@ class TestDispatcherDies:
         assert (await seen.avatar())["status"] == "ready"
         assert await seen.attempts() == ["succeeded"]
         assert len(endpoint.jobs) == 1
+
+    async def test_a_clock_half_a_minute_ahead_gives_up_nothing_that_is_being_sent(
+        self, app: Litestar, clock: HandClock, seen: Seen
+    ) -> None:
+        ours = app.state.sweeper.reconciler
+        ahead = HandClock(clock.now() + timedelta(seconds=30))
+        outcomes = ours.ledger.outcomes
+        theirs = Reconciler(Ledger(app.state.database, ahead, outcomes), ours.providers, ours.store, ahead)
+        job = (await ours.ledger.claims.due_jobs(1, ["avatar"]))[0]
+        assert await ours.ledger.claims.claim(job, "http://endpoint.test/v2", "local") is not None
+        await theirs.run_due()
+        ahead.advance(seconds=14)
+        await theirs.run_due()
+        assert await seen.attempts() == ["sending"]
+        ahead.advance(seconds=2)
+        await theirs.run_due()
+        assert await seen.attempts() == ["abandoned"]
 
     async def test_two_claim_one_job(self, app: Litestar, seen: Seen) -> None:
         ledger: Ledger = app.state.sweeper.dispatcher.ledger
