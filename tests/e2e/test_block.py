@@ -29,7 +29,8 @@ WATCH_SHIFTS = (
     ".observe({ type: 'layout-shift', buffered: true })"
 )
 LATE_CONSENT = (
-    "delete Shopify.customerPrivacy; Shopify.loadFeatures = ([{ name }], done) => { if (name === 'consent-tracking-api')"
+    "delete Shopify.customerPrivacy;"
+    " Shopify.loadFeatures = ([{ name }], done) => { if (name === 'consent-tracking-api')"
     " Shopify.customerPrivacy = { analyticsProcessingAllowed: () => true }; done() }"
 )
 ORDER = {"id": REQUEST, "variantId": CHALK_L, "session": SESSION, "quantity": 1}
