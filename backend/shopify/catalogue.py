@@ -296,7 +296,7 @@ class Catalogue:
 
 
 class FirstImport:
-    """The step of a first visit that has the whole catalogue read in the background."""
+    """The step of a first visit that has the whole catalogue read in the background, and what is ready told at once."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
@@ -305,7 +305,9 @@ class FirstImport:
     async def ask(self, shop: str) -> None:
         async with self.database.transaction() as session:
             install = await InstallService(session, self.clock).get(shop)
-            await ChoreBook(session, self.clock).ask(install.brand_id, "import_catalogue")
+            chores = ChoreBook(session, self.clock)
+            await chores.ask(install.brand_id, "write_shards")
+            await chores.ask(install.brand_id, "import_catalogue")
 
 
 def attention_of(product: ShopifyProduct, garment: Garment | None) -> list[Attention]:

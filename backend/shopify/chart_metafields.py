@@ -27,7 +27,7 @@ MEASURES: dict[str, str] = {
     "entrejambe": "inseam", "schrittlange": "inseam", "entrepierna": "inseam", "cavallo": "inseam", "股下": "inseam",
 }  # fmt: skip
 """Words of shops, folded → columns of a chart; a chart's own names need no entry."""
-_UNIT = re.compile(r"\b(cm|in|inch|inches)\b|″|\"")
+_UNIT = re.compile(r"\b(cm|in|inch|inches)\b|″")
 
 
 def suggest_chart(metafields: Iterable[dict[str, Any]]) -> dict[str, object] | None:

@@ -25,6 +25,7 @@ ChoreKind = Literal[
     "write_shards",
     "write_switches",
     "reconcile_orders",
+    "reconcile_products",
     "check_reasons",
     "read_plan",
 ]

@@ -1,4 +1,4 @@
-"""Every night the orders of two days are looked at again: what a lost webhook would have said is known in a day."""
+"""Every night two days are looked at again: what a lost webhook would have said of an order or product is known."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,8 +8,9 @@ import structlog
 from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.shopify.admin import Admin
+from backend.shopify.catalogue import Catalogue, CatalogueService
 from backend.shopify.chores import Chore
-from backend.shopify.documents import ORDERS_UPDATED, RETURN_REASONS
+from backend.shopify.documents import ORDERS_UPDATED, PRODUCTS, RETURN_REASONS
 from backend.shopify.order_book import OrderBook
 from backend.shopify.order_facts import last_segment
 from backend.shopify.orders import Orders
@@ -22,14 +23,15 @@ LOOK_BACK = timedelta(hours=48)
 
 
 class Reconcile:
-    def __init__(self, database: Database, clock: Clock, admin: Admin, orders: Orders) -> None:
+    def __init__(self, database: Database, clock: Clock, admin: Admin, orders: Orders, catalogue: Catalogue) -> None:
         self.database = database
         self.clock = clock
         self.admin = admin
         self.orders = orders
+        self.catalogue = catalogue
 
     async def orders_of(self, chore: Chore) -> None:
-        since = (self.clock.now() - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = self._since()
         after: str | None = None
         read = 0
         while True:
@@ -43,6 +45,26 @@ class Reconcile:
                 break
             after = page["pageInfo"]["endCursor"]
         log.info("orders.reconciled", shop=chore.shop, read=read)
+
+    async def products_of(self, chore: Chore) -> None:
+        after: str | None = None
+        since = self._since()
+        while True:
+            page = (await self.admin.run(chore.shop, PRODUCTS, {"query": f"updated_at:>='{since}'", "after": after}))[
+                "products"
+            ]
+            for node in page["nodes"]:
+                product_id = int(last_segment(node["id"]))
+                async with self.database.transaction(read_only=True) as session:
+                    is_held = await CatalogueService(session, self.clock).is_held(chore.brand_id, product_id)
+                if is_held:
+                    await self.catalogue.refresh(chore.shop, chore.brand_id, product_id)
+            if not page["pageInfo"]["hasNextPage"]:
+                return
+            after = page["pageInfo"]["endCursor"]
+
+    def _since(self) -> str:
+        return (self.clock.now() - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def reasons_of(self, chore: Chore) -> None:
         """Reasons that merchants may meet and our table does not know: told to the operator, counted as `other`."""

@@ -44,7 +44,7 @@ class ShopifyWork:
         probe = Probe(shopify.admin)
         orders = Orders(database, clock, shopify.admin)
         catalogue = Catalogue(database, clock, shopify.admin, shopify.bulk)
-        reconcile = Reconcile(database, clock, shopify.admin, orders)
+        reconcile = Reconcile(database, clock, shopify.admin, orders, catalogue)
         handlers: Mapping[Kind, Handler] = {
             Kind.COMPLIANCE: Compliance(database, clock, store, eraser, probe).handle,
             Kind.APP: AppNews(database, clock, probe, shopify.setup).handle,
@@ -71,6 +71,7 @@ class ShopifyWork:
                 "write_shards": ChoreSpec(Readiness(database, clock, shopify.app_data).write_shards),
                 "write_switches": ChoreSpec(write_switches),
                 "reconcile_orders": ChoreSpec(reconcile.orders_of, NIGHTLY),
+                "reconcile_products": ChoreSpec(reconcile.products_of, NIGHTLY),
                 "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
                 "read_plan": ChoreSpec(Plans(database, clock, settings, shopify.http).read_plan, NIGHTLY),
             },

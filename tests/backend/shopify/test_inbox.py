@@ -198,7 +198,7 @@ class TestForgeries:
     async def test_signed_body_under_anothers_name_finds_nothing(
         self, http: httpx.AsyncClient, app: Litestar, fake: FakeShopify, visit: Any
     ) -> None:
-        """The signature covers neither shop nor topic nor id: whoever captured a body may send it again under others."""
+        """The signature covers neither shop nor topic nor id: a captured body may come again under others."""
         await visit(SHOP_A)
         await visit(SHOP_B)
         shop = fake.shop(SHOP_A)
