@@ -28,6 +28,8 @@ from backend.operations.controller import Status, take_status
 from backend.operations.cost_report import to_csv, to_text
 from backend.operations.scaler import Recommendation, Scaler
 from backend.settings import Settings, SettingsError
+from backend.shopify import commands as shopify
+from backend.shopify.inbox_models import STATES
 
 Arguments = argparse.Namespace
 Command = Callable[[Arguments], int]
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "buckets", run_buckets, "Make the buckets of the Supabase project, or set them right.")
     _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
 
+    _add_shopify(commands)
     brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
     create = _add(brands, "create", create_brand, "Make a brand; its API key is printed this once.")
     create.add_argument("name", metavar="NAME")
@@ -102,6 +105,20 @@ def _parser() -> argparse.ArgumentParser:
     schema = _add(commands, "schema", export_schema, f"Write {OPENAPI_FILE.name}, the public contract.")
     schema.add_argument("--check", action="store_true", help="only say whether it is stale")
     return parser
+
+
+def _add_shopify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    actions = commands.add_parser("shopify", help="Webhooks, and what people ask for.").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    inbox = _add(actions, "inbox", run_inbox, "Webhooks that were taken, newest first, without their bodies.")
+    inbox.add_argument("--state", choices=STATES)
+    inbox.add_argument("--shop", metavar="NAME.myshopify.com")
+    again = _add(actions, "replay", run_replay, "Have dead webhooks worked on again, or the one that is named.")
+    again.add_argument("--id", metavar="WEBHOOK_ID")
+    again.add_argument("--shop", metavar="NAME.myshopify.com")
+    asked = _add(actions, "data-request", run_data_request, "What is held of the person of a customers/data_request.")
+    asked.add_argument("webhook_id", metavar="WEBHOOK_ID")
 
 
 def _add(
@@ -149,7 +166,22 @@ async def _sweep_once(settings: Settings) -> int:
     app = create_app(settings)
     sweeper: Sweeper = app.state.sweeper
     async with app.lifespan():
-        return await sweeper.step()
+        further = await app.state.shopify_work.loop.step() if app.state.shopify_work else 0
+        return further + await sweeper.step()
+
+
+def run_inbox(arguments: Arguments) -> int:
+    for delivery in asyncio.run(shopify.list_inbox(_settings(arguments), arguments.state, arguments.shop)):
+        _show(delivery)
+    return 0
+
+
+def run_replay(arguments: Arguments) -> int:
+    return _show({"again": asyncio.run(shopify.replay(_settings(arguments), arguments.id, arguments.shop))})
+
+
+def run_data_request(arguments: Arguments) -> int:
+    return _show(asyncio.run(shopify.compile_data(_settings(arguments), arguments.webhook_id)))
 
 
 def run_demo_command(arguments: Arguments) -> int:

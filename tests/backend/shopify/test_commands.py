@@ -1,0 +1,80 @@
+"""The operator's view of the inbox, as it is typed."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from backend.cli import main
+from backend.core.clock import SystemClock
+from backend.core.db import Database
+from backend.shopify.inbox import Envelope, Inbox
+from backend.shopify.inbox_models import WebhookDelivery
+
+Tryon = Callable[..., tuple[int, str, str]]
+
+pytestmark = pytest.mark.filterwarnings("ignore::backend.settings.DevelopmentModeWarning")
+
+
+@pytest.fixture
+def tryon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tryon:
+    """Types a command in a data folder of its own."""
+    for name in ("DATABASE_URL", "TRYON_ENV", "TOKEN_SIGNING_KEY", "STORAGE_SIGNING_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        said = capsys.readouterr()
+        return int(left.value.code or 0), said.out, said.err
+
+    return run
+
+
+async def fill(path: Path) -> None:
+    """A dead hint, a dead right whose body is there, a done right whose body is gone."""
+    database = Database(f"sqlite+aiosqlite:///{path}", SystemClock())
+    rows = [
+        ("a", "orders/create", {"state": "dead", "resource": "order:7", "body": None}),
+        ("b", "customers/redact", {"state": "dead", "resource": "shop"}),
+        ("c", "shop/redact", {"state": "done", "resource": "shop", "body": None, "receipt": {"outcome": "erased"}}),
+    ]
+    async with database.transaction() as session:
+        for webhook_id, topic, values in rows:
+            envelope = Envelope(webhook_id, topic, "shop-a.myshopify.com", None, None, None)
+            await Inbox(session, SystemClock()).take(envelope, b"{}")
+            await session.execute(
+                update(WebhookDelivery)
+                .where(WebhookDelivery.webhook_id == webhook_id)
+                .values(**values, attempts=6, error_code="shopify_unavailable")
+            )
+    await database.close()
+
+
+def test_inbox_is_shown_and_played_again(tryon: Tryon, tmp_path: Path) -> None:
+    assert tryon("migrate")[0] == 0
+    asyncio.run(fill(tmp_path / "data" / "tryon.db"))
+    status, out, _ = tryon("shopify", "inbox", "--state", "dead")
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert (status, [one["webhook_id"] for one in shown]) == (0, ["b", "a"])
+    assert "body" not in shown[0]
+    status, out, _ = tryon("shopify", "replay", "--shop", "shop-b.myshopify.com")
+    assert (status, json.loads(out)) == (0, {"again": 0})
+    status, out, _ = tryon("shopify", "replay")
+    assert (status, json.loads(out)) == (0, {"again": 2})
+    status, out, _ = tryon("shopify", "inbox", "--state", "new")
+    assert {json.loads(line)["attempts"] for line in out.splitlines()} == {0}
+
+
+def test_what_cannot_be_played_again_is_said(tryon: Tryon, tmp_path: Path) -> None:
+    assert tryon("migrate")[0] == 0
+    asyncio.run(fill(tmp_path / "data" / "tryon.db"))
+    for webhook_id in ("c", "unknown"):
+        status, _, said = tryon("shopify", "replay", "--id", webhook_id)
+        assert (status, said.startswith("tryon: No such delivery")) == (2, True)
+    status, _, said = tryon("shopify", "data-request", "c")
+    assert (status, "No data request" in said) == (2, True)
