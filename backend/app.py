@@ -32,6 +32,8 @@ from backend.embed.files import FrontEnd
 from backend.events.controller import AnalyticsController, EventController
 from backend.garments.controller import GarmentController
 from backend.garments.finish import GarmentOutcomes
+from backend.garments.import_controller import ImportController
+from backend.garments.imports import Imports
 from backend.jobs.controller import HookController
 from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
@@ -54,6 +56,7 @@ from backend.shopify.merchant_controller import MerchantController
 from backend.shopify.pixel_tokens import PixelTokens
 from backend.shopify.proxy_controller import ProxyController
 from backend.shopify.shop import Shopify, new_http
+from backend.shopify.storefront_controller import StorefrontController
 from backend.shopify.work import CheckoutLinks, ShopifyWork
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
@@ -73,6 +76,7 @@ FEATURES = (
     ShopperTokenController,
     ConsentController,
     GarmentController,
+    ImportController,
     AvatarController,
     TryonController,
     BandsController,
@@ -84,6 +88,7 @@ FEATURES = (
     ProxyController,
     AdminController,
     MerchantController,
+    StorefrontController,
     InstallController,
     WebhookController,
 )
@@ -145,6 +150,7 @@ def create_app(
             ),
             "watch": providers.check_health,
             "books": books.run_if_due,
+            "imports": Imports(database, clock, (open_sessions,)).run_due,
             **({"scale": scaler.run_if_due} if scaler else {}),
         },
     )

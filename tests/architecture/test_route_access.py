@@ -41,6 +41,7 @@ HIDDEN = {
     "/hooks/jobs/{attempt_id:uuid}/{token:str}": "the token in the address is the credential; a hint, never believed",
     "/admin": "the token in the address is the credential; without one an empty page",
     "/admin/api/status": MERCHANT,
+    "/admin/api/storefront": "a session token of the shop's staff is the credential",
     "/admin/install": "leads to the shop's own permission page and stores nothing",
     "/admin/install/callback": "Shopify's signature and our own state are the credential",
     "/admin/api/products": MERCHANT,
@@ -90,6 +91,7 @@ IDS: dict[str, MakeId] = {
     "avatar_id": an_avatar,
     "consent_id": a_consent,
     "garment_id": a_garment,
+    "import_id": an_import,
     "session_id": a_session,
 }
 """For each path parameter that names a row: how to make one that belongs to an owner."""
@@ -112,6 +114,15 @@ async def a_garment_body(_: Given, __: Owner) -> dict[str, Any]:
 
 async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
     return {"json": {"name": "Shirt"}}
+
+
+async def a_table(_: Given, __: Owner) -> dict[str, Any]:
+    return {"content": "external_id,name,category,size,chest,unit\nT1,Tee,t-shirt,M,102,cm\n"}
+
+
+async def an_import(given: Given, owner: Owner) -> str:
+    table = (await a_table(given, owner))["content"]
+    return str((await given.import_of(owner.brand, table))["id"])
 
 
 async def some_bands(_: Given, __: Owner) -> dict[str, Any]:
@@ -146,6 +157,7 @@ BODIES: dict[str, MakeBody] = {
     "change_garment": a_garment_change,
     "put_garment_size": a_model,
     "put_fit_bands": some_bands,
+    "import_garments": a_table,
     "create_avatar": an_avatar_form,
     "add_avatar_photo": a_photo_form,
     "create_tryon_session": a_session_body,
