@@ -11,6 +11,7 @@ from backend.demo.fake_shopify import control
 from backend.demo.fake_shopify.graphql_api import throttled
 from backend.demo.fake_shopify.scripts import SCRIPTS
 from backend.demo.fake_shopify.shop import FakeShop
+from backend.demo.fake_shopify.storefronts import Storefronts
 from backend.demo.fake_shopify.world import FakeShopify
 from backend.shopify.shop_domain import is_shop_domain
 
@@ -22,6 +23,7 @@ class FakeTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, fake: FakeShopify) -> None:
         self.fake = fake
+        self.storefronts = Storefronts(fake)
         self._inner = httpx.ASGITransport(app=make_server(fake), raise_app_exceptions=True)  # type: ignore[arg-type]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -29,6 +31,9 @@ class FakeTransport(httpx.AsyncBaseTransport):
         if shop is not None and shop.faults and shop.faults[0].kind == "network":
             shop.faults.popleft()
             raise httpx.ReadTimeout("The connection broke.", request=request)
+        owner = self.storefronts.at(request.url.host)
+        if owner is not None and not request.url.path.startswith("/admin/"):
+            return await self.storefronts.answer(owner, request)
         return await self._inner.handle_async_request(request)
 
 

@@ -73,6 +73,9 @@ class FakeShop:
         self.currency = "EUR"
         self.hosts: dict[str, bool] = {domain: True}
         """Host to whether it has TLS; the first is the primary one."""
+        self.proxy_path = "apps/tryon"
+        """As the merchant may have renamed it."""
+        self.has_password = False
         self.granted = ALL_SCOPES
         self.is_installed = True
         self.numbers = itertools.count(first_id + number * 1_000_000 + 1)

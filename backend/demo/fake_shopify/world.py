@@ -61,13 +61,21 @@ class FakeShopify:
         kept = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode(kept, secret or self.client_secret, algorithm="HS256")
 
-    def proxy_query(self, shop: str, parameters: Mapping[str, str], *, customer_id: str = "", secret: str = "") -> str:
+    def proxy_query(
+        self,
+        shop: str,
+        parameters: Mapping[str, str],
+        *,
+        customer_id: str = "",
+        secret: str = "",
+        path_prefix: str = "/apps/tryon",
+    ) -> str:
         """The query under which Shopify forwards a request of the storefront to the app."""
         signed = {
             **parameters,
             "shop": shop,
             "logged_in_customer_id": customer_id,
-            "path_prefix": "/apps/tryon",
+            "path_prefix": path_prefix,
             "timestamp": str(int(self.clock.now().timestamp())),
         }
         text = "".join(sorted(f"{name}={value}" for name, value in signed.items()))
