@@ -87,6 +87,15 @@ async def a_session(given: Given, owner: Owner) -> str:
     return str((await given.session(owner.brand, owner.shopper))["id"])
 
 
+async def a_table(_: Given, __: Owner) -> dict[str, Any]:
+    return {"content": "external_id,name,category,size,chest,unit\nT1,Tee,t-shirt,M,102,cm\n"}
+
+
+async def an_import(given: Given, owner: Owner) -> str:
+    table = (await a_table(given, owner))["content"]
+    return str((await given.import_of(owner.brand, table))["id"])
+
+
 IDS: dict[str, MakeId] = {
     "avatar_id": an_avatar,
     "consent_id": a_consent,
@@ -114,15 +123,6 @@ async def a_garment_body(_: Given, __: Owner) -> dict[str, Any]:
 
 async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
     return {"json": {"name": "Shirt"}}
-
-
-async def a_table(_: Given, __: Owner) -> dict[str, Any]:
-    return {"content": "external_id,name,category,size,chest,unit\nT1,Tee,t-shirt,M,102,cm\n"}
-
-
-async def an_import(given: Given, owner: Owner) -> str:
-    table = (await a_table(given, owner))["content"]
-    return str((await given.import_of(owner.brand, table))["id"])
 
 
 async def some_bands(_: Given, __: Owner) -> dict[str, Any]:
