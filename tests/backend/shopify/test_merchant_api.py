@@ -40,10 +40,9 @@ def ask(http: httpx.AsyncClient, fake: FakeShopify) -> Ask:
 
 @pytest.fixture
 async def shop(fake: FakeShopify, visit: Visit) -> str:
+    options = {"Size": ["S", "M"], "Colour": ["Red"]}
+    fake.shop(SHOP_A).add_product("Organic Tee", product_id=PRODUCT, options=options)
     for domain in (SHOP_A, SHOP_B):
-        fake.shop(domain).add_product(
-            "Organic Tee", product_id=PRODUCT, options={"Size": ["S", "M"], "Colour": ["Red"]}
-        )
         await visit(domain)
     return SHOP_A
 
