@@ -38,7 +38,7 @@ from backend.jobs.controller import HookController
 from backend.jobs.dispatch import Dispatcher
 from backend.jobs.ledger import Ledger
 from backend.jobs.management import RunPodManagement
-from backend.jobs.outcomes import OutcomesByKind
+from backend.jobs.outcomes import NoOutcome, OutcomesByKind
 from backend.jobs.providers import Providers, only, providers_of
 from backend.jobs.queue import ComputeQueue
 from backend.jobs.reconcile import Reconciler
@@ -132,6 +132,7 @@ def create_app(
         "avatar": AvatarOutcomes(clock, (open_sessions.avatar_changed,)),
         "garment": GarmentOutcomes(clock, (open_sessions,)),
         "dress": DressOutcomes(clock),
+        "noop": NoOutcome(),
     }
     ledger = Ledger(database, clock, outcomes)
     books = Books(database, clock, {provider.key: provider.settings for provider in providers.all})

@@ -20,4 +20,14 @@ class Outcomes(Protocol):
         ...
 
 
+class NoOutcome:
+    """Of work that is nothing but a proof that it can be done."""
+
+    def is_sound(self, manifest: Manifest) -> bool:  # noqa: ARG002  there is no result
+        return True
+
+    async def finish(self, session: AsyncSession, job: Job, outcome: Outcome) -> None:
+        pass
+
+
 OutcomesByKind = Mapping[str, Outcomes]

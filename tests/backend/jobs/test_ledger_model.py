@@ -54,7 +54,7 @@ WEIGHTS = {
     "answered": 3,
     "not_accepted": 2,
     "manifest": 2,
-    "move": 2,
+    "move": 4,
     "pass_time": 2,
     "ended": 1,
     "not_answered": 1,

@@ -289,6 +289,25 @@ class TestHooks:
         polls = await rows(seen.database, "select poll_at > submitted_at from job_attempts")
         assert [bool(row[0]) for row in polls] == [True]
 
+    async def test_a_token_opens_its_own_attempt_and_no_other(
+        self, endpoint: ScriptedEndpoint, http: httpx.AsyncClient, step: Step, clock: HandClock, seen: Seen
+    ) -> None:
+        """Of the same job, even: a new attempt has a new token."""
+        await step()
+        first = endpoint.newest
+        endpoint.jobs[first.rp_id].status = {"status": "TIMED_OUT"}
+        await step()
+        clock.advance(seconds=60)
+        await step()
+        second = endpoint.newest
+        leaked = hook_path(first).rpartition("/")[2]
+        folder = hook_path(second).rpartition("/")[0]
+        standing = "select id, state, poll_at, hinted_rp_id from job_attempts order by n"
+        before = await rows(seen.database, standing)
+        answer = await http.post(f"{folder}/{leaked}", json={"id": first.rp_id})
+        assert answer.status_code == 404
+        assert await rows(seen.database, standing) == before
+
     async def test_a_token_dies_of_age(
         self, endpoint: ScriptedEndpoint, http: httpx.AsyncClient, step: Step, clock: HandClock, seen: Seen
     ) -> None:
@@ -428,8 +447,8 @@ class TestLostWork:
             raise httpx.ConnectError("refused", request=request)
 
         endpoint.run_faults.extend([down] * 500)
-        for _ in range(130):
-            clock.advance(seconds=7)
+        for _ in range(60):
+            clock.advance(seconds=17)
             await step()
         calls = 500 - len(endpoint.run_faults)
         assert 8 < calls < 25, calls
