@@ -45,7 +45,7 @@ BOXES: Mapping[Category, tuple[Range, Range, Range]] = {
 LENGTH_TOLERANCE = 0.30
 """How far a box's height may be from the chart's length when two scales are plausible."""
 SHOULDER_X_M = (0.10, 0.12, 0.14, 0.16)
-CROTCH_BELOW_M = 0.012
+SHOULDER_GAP_M, CROTCH_BELOW_M = 0.006, 0.012
 BAND_BELOW_WAIST_M = 0.01
 SAMPLED = 1500
 SHIFTS_Y_M, SHIFTS_Z_M = np.arange(-0.03, 0.031, 0.01), np.arange(-0.01, 0.021, 0.01)
@@ -198,7 +198,9 @@ class Seat:
             ]
             rises = [theirs - own for own, theirs in pairs if own is not None and theirs is not None]
             if rises:
-                return float(np.median(rises)) + 0.005
+                # a hood lies on the shoulders: where least of it does is the shoulder's own cloth
+                rise = max(rises) if self.category == "hoodie" else float(np.median(rises))
+                return rise + SHOULDER_GAP_M
             return tables.armpit + 0.03 - float(points[:, 2].max())
         if self.category == "skirt":
             return tables.waist - BAND_BELOW_WAIST_M - float(np.percentile(points[:, 2], 99))

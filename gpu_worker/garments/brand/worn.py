@@ -53,19 +53,26 @@ def put_on(
     body: DressedBody, prepared: PreparedGarment, sizes: Sequence[str] | None, beneath: Layer | None
 ) -> BrandDressed:
     """Every available size, or those named. Raises `BrandRefused` when none can be put on."""
-    frames = frames_of(prepared.category, body.tables)
-    skin = body.skin if beneath is None else body.skin.under(beneath.points, beneath.faces, LAYER_GAP_M)
     chosen = [size for size in prepared.sizes if sizes is None or size in sizes]
-    worn = {
-        size: _worn(prepared, size, body.tables, frames, skin)
-        for size in chosen
-        if prepared.sizes[size].status != "unavailable"
-    }
+    worn = worn_sizes(body, prepared, chosen, beneath)
     gone = {size: str(prepared.sizes[size].reason) for size in chosen if size not in worn}
     gone |= {size: "Too small for this body." for size, one in worn.items() if not one.fits_on}
     if not any(one.fits_on for one in worn.values()):
         raise BrandRefused("sizes", "No size can be put on this body.", code="does_not_fit")
     return BrandDressed(prepared, worn, gone)
+
+
+def worn_sizes(
+    body: DressedBody, prepared: PreparedGarment, sizes: Sequence[str], beneath: Layer | None = None
+) -> dict[str, BrandWorn]:
+    """Those of the sizes that are available, whether they fit on or not."""
+    frames = frames_of(prepared.category, body.tables)
+    skin = body.skin if beneath is None else body.skin.under(beneath.points, beneath.faces, LAYER_GAP_M)
+    return {
+        size: _worn(prepared, size, body.tables, frames, skin)
+        for size in sizes
+        if prepared.sizes[size].status != "unavailable"
+    }
 
 
 def _worn(
