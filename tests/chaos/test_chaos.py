@@ -26,7 +26,7 @@ def _postgres_is_here() -> None:
         pytest.skip(f"NO CHAOS WITHOUT POSTGRES: {reason}")
 
 
-@pytest.mark.parametrize(("jobs", "seed"), [(300, FIXED_SEED), (100, 2), (100, 3)])
+@pytest.mark.parametrize(("jobs", "seed"), [(300, FIXED_SEED), (60, 2), (60, 3)])
 def test_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path, jobs: int, seed: int) -> None:
     result = run(tmp_path / "chaos", jobs, seed)
     assert result.is_good, table(result)
