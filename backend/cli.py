@@ -19,6 +19,7 @@ from backend.core.clock import SystemClock
 from backend.core.problems import AppError
 from backend.core.store_choice import make_buckets
 from backend.demo.run import DEFAULT_PORT, run_demo
+from backend.import_command import import_garments
 from backend.jobs.management import ManagementFault
 from backend.jobs.sweeper import Sweeper
 from backend.migrate import is_current, migrate
@@ -35,6 +36,7 @@ Arguments = argparse.Namespace
 Command = Callable[[Arguments], int]
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 PRIVATE = 0o077
 """What the embedded default writes speaks of bodies: for its owner's eyes alone."""
 IDLE_CONNECTION_S = 30
@@ -67,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     sweeping.add_argument("--once", action="store_true", help="one pass over what is due, for a timer")
     _add(commands, "buckets", run_buckets, "Make the buckets of the Supabase project, or set them right.")
     _add(commands, "migrate", run_migrate, "Bring the database to the newest revision.")
+
+    garments = commands.add_parser("garments", help="What brands sell.").add_subparsers(required=True, metavar="ACTION")
+    importing = _add(garments, "import", run_import, "Garments from a CSV file; the same command goes on after a stop.")
+    importing.add_argument("file", type=Path, metavar="FILE.csv")
+    importing.add_argument("--brand", metavar="BRAND_ID", help="whose they are, where there are several brands")
 
     _add_shopify(commands)
     brands = commands.add_parser("brands", help="The tenants.").add_subparsers(required=True, metavar="ACTION")
@@ -198,6 +205,17 @@ def run_migrate(arguments: Arguments) -> int:
     migrate(_settings(arguments))
     print("The database is at the newest revision.", file=sys.stderr)
     return 0
+
+
+def run_import(arguments: Arguments) -> int:
+    """1 when a line was refused."""
+    try:
+        view = import_garments(_settings(arguments), arguments.file, arguments.brand)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    _show(msgspec.structs.replace(view, problems=[]))
+    return int(view.failed > 0)
 
 
 def create_brand(arguments: Arguments) -> int:

@@ -87,6 +87,10 @@ class Given:
         body = {"name": "Tee", "category": "t-shirt", "size_chart": CHART} | changes
         return await self._post("/v1/garments", brand, json=body)
 
+    async def import_of(self, brand: GivenBrand, table: str) -> dict[str, Any]:
+        """A file of garments, sent and not yet worked off."""
+        return await self._post("/v1/garments/import", brand, content=table)
+
     async def avatar(self, by: GivenBrand | GivenShopper, **facts: Any) -> dict[str, Any]:
         """From answers alone; `pending`, with measurements."""
         return await self._post("/v1/avatars", by, data={"height_cm": "178"} | facts)

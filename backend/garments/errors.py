@@ -24,6 +24,16 @@ class ModelTooLarge(AppError):
     title = "The model is too large"
 
 
+class ImportNotFound(NotFound):
+    code = "import_not_found"
+    title = "Import not found"
+
+
+class InvalidFile(InvalidRequest):
+    code = "invalid_file"
+    title = "The file cannot be read"
+
+
 class InvalidSizeChart(InvalidRequest):
     """Carries `problems`: each with a code, a sentence, and the row and column it is about."""
 

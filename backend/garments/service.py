@@ -104,7 +104,9 @@ class GarmentService:
         rows = list((await self.session.scalars(query)).all())
         return rows[:limit], rows[limit - 1].id.hex if len(rows) > limit else None
 
-    async def change(self, brand_id: UUID, garment_id: UUID, changes: GarmentChanges) -> Garment:
+    async def change(
+        self, brand_id: UUID, garment_id: UUID, changes: GarmentChanges, priority: Priority = Priority.SOON
+    ) -> Garment:
         garment = await self.get(brand_id, garment_id)
         category = garment.category if changes.category is UNSET else changes.category
         if changes.size_chart is not UNSET:
@@ -116,7 +118,7 @@ class GarmentService:
         await self._drop_uploads_without_row(garment)
         _take(garment, changes)
         await self._flush(garment)
-        await self._order_mesh(garment, Priority.SOON)
+        await self._order_mesh(garment, priority)
         for listener in self.listeners:
             await listener.garment_changed(self.session, garment)
         return garment
