@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -123,6 +124,7 @@ class Run:
     newest: str = ""
     erased: set[str] = field(default_factory=set)
     asked_again: list[str] = field(default_factory=list)
+    is_winding_up: bool = False
     is_submitted: bool = False
     is_sabotaged: bool = False
     is_over: bool = False
@@ -145,7 +147,7 @@ class Run:
         """Arms what is due; what the run does itself is done one after the other."""
         planned, own = deque[tuple[float, str]]() if self.is_calm else self.plan(), asyncio.Queue[str]()
         doing = asyncio.create_task(self._do_all(own))
-        while planned:
+        while planned and not self.is_winding_up:
             while planned and planned[0][0] * self.jobs <= self.submitted:
                 _, name = planned.popleft()
                 if name in OWN:
@@ -308,7 +310,13 @@ class Run:
         )
         return open_jobs, all_jobs - open_jobs, open_attempts
 
+    def wind_up(self) -> None:
+        """Told to stop: no more jobs and faults; what is under way is seen through and judged."""
+        say(f"stops at {self.begun} jobs")
+        self.jobs, self.is_winding_up = self.begun, True
+
     async def go(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.wind_up)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.submit_all())
