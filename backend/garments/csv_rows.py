@@ -31,12 +31,18 @@ class RowProblem(msgspec.Struct, frozen=True):
 
 
 class GarmentRows(msgspec.Struct, frozen=True):
-    """One garment of the file, in the form of `POST /v1/garments`. `lines`: size → its line."""
+    """One garment of the file. `lines`: size → its line."""
 
     external_id: str
     line: int
     lines: dict[str, int]
-    body: dict[str, Any]
+    body_json: str
+    """In the form of `POST /v1/garments`; as text, because Postgres would not keep the order of the sizes."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = msgspec.json.decode(self.body_json)
+        return body
 
 
 class ReadFile(msgspec.Struct, frozen=True):
@@ -141,7 +147,9 @@ def _garment(external_id: str, rows: list[tuple[int, dict[str, str]]]) -> tuple[
             else:
                 sizes[size][measure] = value
     body = _body(external_id, first_line, first, sizes, problems)
-    return (None if problems else GarmentRows(external_id, first_line, lines, body)), problems
+    if problems:
+        return None, problems
+    return GarmentRows(external_id, first_line, lines, msgspec.json.encode(body).decode()), []
 
 
 def _contradictions(rows: list[tuple[int, dict[str, str]]]) -> Iterator[RowProblem]:
