@@ -88,12 +88,20 @@ async def order(app: Litestar, given: Given, kind: Kind) -> None:
 
 
 @asynccontextmanager
-async def running(sweeper: Sweeper) -> AsyncIterator[None]:
+async def running(sweeper: Sweeper, clock: HandClock) -> AsyncIterator[None]:
+    """While time passes."""
+
+    async def pass_time() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            clock.advance(seconds=1)
+
     async with asyncio.timeout(PATIENCE_S):
-        loops = asyncio.create_task(sweeper.run())
+        loops, time = asyncio.create_task(sweeper.run()), asyncio.create_task(pass_time())
         try:
             yield
         finally:
+            time.cancel()
             await sweeper.stop(loops)
         assert loops.done()
 
@@ -101,10 +109,8 @@ async def running(sweeper: Sweeper) -> AsyncIterator[None]:
 async def test_a_provider_that_hangs_holds_up_no_other(
     app: Litestar, given: Given, hanging: Hanging, healthy: Watched, clock: HandClock
 ) -> None:
-    async with running(app.state.sweeper):
+    async with running(app.state.sweeper, clock):
         await order(app, given, "noop")
-        await hanging.accepted.wait()
-        clock.advance(seconds=3)
         await hanging.asked.wait()
         await order(app, given, "garment")
         await healthy.accepted.wait()
