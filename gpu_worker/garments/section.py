@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from gpu_worker.body.arrays import Floats
+from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.dress import Dressed
 from gpu_worker.garments.pattern import quads
+from gpu_worker.garments.sleeve import BELOW_ARMPIT_M, WHOLE_M
+from gpu_worker.garments.tables import BodyTables
 
 LEG_MEASURES = frozenset({"thigh", "knee", "hem"})
 
 
-def section_length(points: Floats, faces: "np.ndarray[tuple[int, ...], np.dtype[np.int32]]", height: float) -> float:
+def section_length(points: Floats, faces: Ints, height: float) -> float:
     """Length of the line in which a horizontal plane cuts some triangles, metres."""
     corners = points[faces]
     above = corners[:, :, 2] > height
@@ -48,6 +50,54 @@ def measured_girths(dressed: Dressed, size: str) -> dict[str, float]:
         if level.min() + EDGE_M < height < level.max() - EDGE_M:
             girths[name] = section_length(worn.points, faces, height)
         else:
-            edge = worn.points[dressed.pattern.hems[_edge_of(name, has_legs=has_legs)][0]]
-            girths[name] = float(np.linalg.norm(edge - np.roll(edge, 1, axis=0), axis=1).sum())
+            girths[name] = _around(worn.points[dressed.pattern.hems[_edge_of(name, has_legs=has_legs)][0]])
     return girths
+
+
+def _around(points: Floats) -> float:
+    return float(np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1).sum())
+
+
+def measured_sleeve(dressed: Dressed, size: str, tables: BodyTables) -> dict[str, float]:
+    """Girths of the left sleeve square to the arm, at the opening and below the armpit, and its length on top."""
+    points, grid = dressed.sizes[size].points, dressed.pattern.panels["sleeve.L"]
+    local = _along_arm(points, tables)
+    opening = grid[-1, :-1]
+    top = points[grid[:, (grid.shape[1] - 1) // 2]]
+    length = float(np.linalg.norm(np.diff(top, axis=0), axis=1).sum())
+    found = {"sleeve_open": _around(points[opening]), "sleeve": length}
+    mark = upper_arm_mark(dressed, size, tables)
+    if mark < float(local[opening, 2].min()) - EDGE_M:
+        found["upper_arm"] = section_length(local, quads(grid), mark)
+    return found
+
+
+def upper_arm_mark(dressed: Dressed, size: str, tables: BodyTables) -> float:
+    """How far along the arm a garment's upper arm is measured: below the armhole, where the sleeve is whole."""
+    local = _along_arm(dressed.sizes[size].points, tables)
+    loop = local[dressed.pattern.panels["sleeve.L"][0], 2]
+    return max(float(loop[0]) + BELOW_ARMPIT_M, float(loop.max()) + WHOLE_M)
+
+
+def _along_arm(points: Floats, tables: BodyTables) -> Floats:
+    """Points in the left arm's frame, the third axis along it."""
+    tube = tables.arms[".L"]
+    local: Floats = (points - tube.origin[0]) @ np.stack([tube.first[0], tube.second[0], tube.normal[0]], axis=1)
+    return local
+
+
+def measured_lengths(dressed: Dressed, size: str) -> dict[str, float]:
+    """Measure -> metres, straight down, as garments' lengths are: from the high point of the shoulder or the band."""
+    points, pattern = dressed.sizes[size].points, dressed.pattern
+
+    def level(ids: Ints) -> float:
+        return float(points[ids, 2].mean())
+
+    if "leg.L" in pattern.panels:
+        fork = float(points[pattern.panels["leg.L"][-1], 2].max())
+        band, hem = level(pattern.hems["waistband"][0]), level(pattern.hems["hem.L"][0])
+        return {"rise": band - fork, "inseam": fork - hem, "rise + inseam": band - hem}
+    hem = level(pattern.hems["hem"][0])
+    if "rib" in pattern.panels:
+        return {"length": float(points[pattern.panels["rib"][0], 2].max()) - hem}
+    return {"length": level(pattern.hems["waistband"][0]) - hem}

@@ -18,8 +18,9 @@ from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
 from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, place, solve_fill
-from gpu_worker.garments.support import ANGLES, CIRCLE, at, girth, radius, smoothstep
-from gpu_worker.garments.tables import BodyTables, Tube
+from gpu_worker.garments.sleeve import Sleeve
+from gpu_worker.garments.support import ANGLES, girth, radius, smoothstep
+from gpu_worker.garments.tables import BodyTables
 
 Row = dict[str, float]
 """One size, every measure of the category, metres."""
@@ -53,9 +54,6 @@ ARM_ROOM_M, LOWEST_ARMHOLE_M = 0.016, 0.075
 """Between arm and trunk at the bottom of the armhole; never looked for further below the armpit than the second."""
 HANG_SLOPE = 0.08
 ARM_CLEARANCE_M = 0.014
-SAG = 0.7
-"""Share of a sleeve's surplus that hangs under the arm."""
-SLEEVE_BLEND_M = 0.11
 
 
 @dataclass(frozen=True)
@@ -435,28 +433,10 @@ class TopBuilder:
         return ease
 
     def _sleeve(self, points: Floats, row: Row, side: str) -> None:
-        tube = self.tables.arms[side]
-        loop = points[self.pattern.loops[side]]
         grid = self.pattern.sleeves[side]
-        axis, origin = tube.normal[0], tube.origin[0]
-        start = (loop - origin) @ axis
-        flat = (loop - origin) - start[:, None] * axis
-        first, second = tube.first[0], tube.second[0]
-        loop_angle, loop_radius = np.arctan2(flat @ second, flat @ first), np.linalg.norm(flat, axis=1)
-        turn = -1.0 if side == ".L" else 1.0
-        final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
-        loop_angle = final + (loop_angle - final + np.pi) % (2 * np.pi) - np.pi
-        end = min(float(start[UPPER_ROWS]) + row["sleeve"], float(tube.along[-1]))
-        w = np.linspace(0, 1, len(grid))[1:, None]
-        along = start + (end - start) * w
-        gone = along - start
-        blend = smoothstep(gone / np.minimum(SLEEVE_BLEND_M, 0.75 * (end - start)), 0.0, 1.0)
-        angle = loop_angle + (final - loop_angle) * smoothstep(w, 0.0, 0.7)
-        distance, base, one, two = _sleeve_tube(tube, along, angle, row, end)
-        distance = loop_radius * (1 - blend) + distance * blend
-        points[grid[1:]] = base + distance[..., None] * (
-            np.cos(angle)[..., None] * one + np.sin(angle)[..., None] * two
-        )
+        loop = points[self.pattern.loops[side]]
+        sleeve = Sleeve(self.tables.arms[side], loop, row, shoulder=UPPER_ROWS, is_left=side == ".L")
+        points[grid[1:]] = sleeve.rows(len(grid) - 1)
 
 
 def _grid_normals(panel: Floats) -> Floats:
@@ -464,27 +444,3 @@ def _grid_normals(panel: Floats) -> Floats:
     normal = np.cross(np.gradient(panel, axis=1), np.gradient(panel, axis=0))
     unit: Floats = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
     return unit
-
-
-def _sleeve_tube(
-    tube: Tube, along: Floats, angle: Floats, row: Row, end: float
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Distance of the sleeve from the arm's axis at (R, K) places, where the axis is there, and its two directions."""
-    support = at(tube.along, tube.support, along.reshape(-1)) + GAP_M
-    flat_along = along.reshape(-1)
-    bicep = row["upper_arm"]
-    stations = [0.0, end * 0.45, end] if end < 0.35 else [0.0, 0.14, end - 0.05, end]
-    widths = (
-        [bicep, bicep, row["sleeve_open"]]
-        if end < 0.35
-        else [bicep, bicep, row["sleeve_open"] * 1.12, row["sleeve_open"]]
-    )
-    target = np.interp(flat_along, stations, widths)
-    surplus = np.maximum(target - girth(support), 0.0) / (2 * np.pi)
-    down = np.array([0.0, -1.0])
-    support = support + surplus[:, None] * (1 + SAG * (down @ CIRCLE))
-    distance = radius(support, np.zeros((len(support), 2)), angle.reshape(-1, 1))
-    base, one, two = (at(tube.along, rows, flat_along) for rows in (tube.origin, tube.first, tube.second))
-    beyond = np.minimum(flat_along - tube.along[0], 0.0)[:, None] * tube.normal[0]
-    shape = along.shape
-    return distance.reshape(shape), (base + beyond).reshape(*shape, 3), one.reshape(*shape, 3), two.reshape(*shape, 3)

@@ -1,0 +1,137 @@
+"""A sleeve: a tube along the arm's axis that begins at the armhole's loop and has the chart's girths.
+
+Convention: `along` is metres down the arm from the shoulder joint; angles are about the arm's axis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpu_worker.body.arrays import Floats
+from gpu_worker.garments.rings import GAP_M, perimeter
+from gpu_worker.garments.support import CIRCLE, at, girth, radius, smoothstep
+from gpu_worker.garments.tables import Tube
+
+SAG = 0.7
+"""Share of a sleeve's surplus that hangs under the arm."""
+BLEND_M, BLEND_SHARE = 0.11, 0.75
+"""Over what length a sleeve turns from the armhole's shape to its own, and at most over which share of it."""
+BELOW_ARMPIT_M = 0.025
+"""Where a garment's upper arm is measured, square to the arm."""
+WHOLE_M = 0.004
+"""Beyond the armhole's furthest point, where the sleeve is a whole ring."""
+LONG_M = 0.35
+"""Sleeves longer than this narrow towards the cuff and then keep its girth."""
+CUFF_M, CUFF_EASE = 0.05, 1.12
+TRUED_LEVELS, TRUED_TIMES, LENGTH_ROWS = 12, 3, 10
+SHORTEST_M = 0.008
+GAIN, MOST_M = 1.4, 0.06
+"""More than once, for columns that lie on the skin cannot give."""
+
+Row = dict[str, float]
+
+
+class Sleeve:
+    """One sleeve of one size on one arm.
+
+    loop     : (K, 3) the armhole, from under the arm
+    shoulder : column at the shoulder point, from which the sleeve's length counts
+    """
+
+    def __init__(self, tube: Tube, loop: Floats, row: Row, *, shoulder: int, is_left: bool) -> None:
+        self.tube, self.row = tube, row
+        axis, origin = tube.normal[0], tube.origin[0]
+        self.start = (loop - origin) @ axis
+        flat = (loop - origin) - self.start[:, None] * axis
+        across, up = flat @ tube.first[0], flat @ tube.second[0]
+        self.loop_radius = np.hypot(across, up)
+        turn = -1.0 if is_left else 1.0
+        self.final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
+        self.loop_angle = self.final + (np.arctan2(up, across) - self.final + np.pi) % (2 * np.pi) - np.pi
+        self.shoulder = loop[shoulder]
+        self.mark = max(float(self.start[0]) + BELOW_ARMPIT_M, float(self.start.max()) + WHOLE_M)
+        self._end_at(float(self.start[shoulder]) + row["sleeve"])
+        for _ in range(TRUED_TIMES):
+            top = self._tube(self._between(LENGTH_ROWS)[:, [shoulder]], [shoulder]).points()[:, 0]
+            length = float(np.linalg.norm(np.diff(top, axis=0, prepend=self.shoulder[None]), axis=1).sum())
+            self._end_at(self.end + row["sleeve"] - length)
+        self._more: Floats = self._missing(len(loop))
+
+    def _end_at(self, end: float) -> None:
+        """Where the opening lies, at the wrist at most, and the girths that follow."""
+        shortest = float(self.start.max()) + SHORTEST_M
+        self.end = min(max(end, shortest), float(self.tube.along[-1]))
+        self.mark = min(self.mark, self.end)
+        self._stations, self._girths = self._charted()
+        self._levels = np.linspace(self.mark, self.end, TRUED_LEVELS)
+
+    def _missing(self, columns: int) -> Floats:
+        """(levels,) metres further out that give the chart's girths."""
+        rings = self._tube(np.broadcast_to(self._levels[:, None], (TRUED_LEVELS, columns)))
+        more = np.zeros(TRUED_LEVELS)
+        for _ in range(2 * TRUED_TIMES):
+            short = self.girth_at(self._levels) - perimeter(rings.points(more[:, None]))
+            more = np.clip(more + GAIN * short / (2 * np.pi), -MOST_M, MOST_M)
+        return more
+
+    def _charted(self) -> tuple[list[float], list[float]]:
+        bicep, opening = self.row["upper_arm"], self.row["sleeve_open"]
+        narrow = self.end - CUFF_M
+        if self.end - self.mark < 0.01:
+            return [self.end], [opening]
+        if self.end < LONG_M or narrow < self.mark:
+            return [self.mark, self.end], [bicep, opening]
+        return [self.mark, narrow, self.end], [bicep, opening * CUFF_EASE, opening]
+
+    def girth_at(self, along: Floats) -> Floats:
+        """The chart's girth, straight between what it gives."""
+        return np.interp(along, self._stations, self._girths)
+
+    def rows(self, count: int) -> Floats:
+        """(count, K, 3) points of the rows after the loop, down to the opening."""
+        along = self._between(count)
+        more = np.interp(along, self._levels, self._more)
+        return self._tube(along).points(more * smoothstep((along - self.start) / (self.mark - self.start), 0.0, 1.0))
+
+    def _between(self, count: int) -> Floats:
+        share = np.linspace(0, 1, count + 1)[1:, None]
+        between: Floats = self.start + (self.end - self.start) * share
+        return between
+
+    def _tube(self, along: Floats, columns: list[int] | slice = slice(None)) -> "_Tube":
+        """The sleeve at `along` (R, K) of some columns, before its girth is put right."""
+        start = self.start[columns]
+        gone, whole = along - start, self.end - start
+        blend = smoothstep(gone / np.minimum(BLEND_M, BLEND_SHARE * whole), 0.0, 1.0)
+        turned = self.final[columns] - self.loop_angle[columns]
+        angle = self.loop_angle[columns] + turned * smoothstep(gone / whole, 0.0, 0.7)
+        flat = along.reshape(-1)
+        skin = at(self.tube.along, self.tube.support, flat) + GAP_M
+        surplus = np.maximum(self.girth_at(flat) - girth(skin), 0.0) / (2 * np.pi)
+        hanging = skin + surplus[:, None] * (1 + SAG * (np.array([0.0, -1.0]) @ CIRCLE))
+        middle, turn = np.zeros((len(flat), 2)), angle.reshape(-1, 1)
+        free = radius(hanging, middle, turn).reshape(along.shape)
+        bare = radius(skin, middle, turn).reshape(along.shape)
+        base, one, two = (
+            at(self.tube.along, rows, flat).reshape(*along.shape, 3)
+            for rows in (self.tube.origin, self.tube.first, self.tube.second)
+        )
+        beyond = np.minimum(along - self.tube.along[0], 0.0)[..., None] * self.tube.normal[0]
+        out = np.cos(angle)[..., None] * one + np.sin(angle)[..., None] * two
+        return _Tube(base + beyond, out, self.loop_radius[columns] * (1 - blend) + free * blend, bare)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tube:
+    """Points as distances along directions from an axis. axis, out : (R, K, 3); reach, bare : (R, K)."""
+
+    axis: Floats
+    out: Floats
+    reach: Floats
+    bare: Floats
+
+    def points(self, more: Floats | float = 0.0) -> Floats:
+        """(R, K, 3), `more` metres further out; what is narrowed stops at the skin."""
+        wide = np.maximum(self.reach + more, np.minimum(self.bare, self.reach))
+        placed: Floats = self.axis + wide[..., None] * self.out
+        return placed
