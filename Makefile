@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-storefront bench-shopify \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-sizes bench-storefront bench-shopify \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -114,13 +114,16 @@ chaos: install ## Jobs through every fault there is; JOBS= (10000) and SEED= (1)
 	@$(BIN)/python -m tests.chaos.run --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
 # ---- measure -------------------------------------------------------------------------------------------------------
-bench: bench-accuracy bench-api bench-dress bench-endpoint bench-shopify bench-storefront ## Every benchmark
+bench: bench-accuracy bench-sizes bench-api bench-dress bench-endpoint bench-shopify bench-storefront ## Every benchmark
 
 bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
 	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
 	@$(BIN)/python -m gpu_worker.training.bench_accuracy
 
-bench-api: install ## First size from three answers, and photo to ready, against the demo's own processes
+bench-sizes: install ## Whether stated size probabilities come true; uses what bench-accuracy saw, or looks itself first
+	@$(BIN)/python -m tests.backend.tryons.bench_sizes
+
+bench-api: install ## First size, photo to ready, and the garment on the body, against the demo's own processes
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(BIN)/python -m gpu_worker.training.scenes --out $$folder/person.jpg --seed 7 --sex male --height-cm 178 --weight-kg 74 \
 		&& $(BIN)/python -m backend.bench_api --photo $$folder/person.jpg
