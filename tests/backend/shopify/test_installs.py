@@ -19,6 +19,12 @@ from tests.conftest import BASE_URL
 from tests.fakes import HandClock
 
 
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    """What differs between the databases is in test_at_once.py."""
+    return sqlite_database
+
+
 async def install_of(shopify: Shopify, shop: str) -> ShopifyInstall:
     async with shopify.database.transaction(read_only=True) as session:
         found = await InstallService(session, shopify.clock).find(shop)

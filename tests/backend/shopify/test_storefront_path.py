@@ -92,13 +92,19 @@ class TestLook:
 
 
 class TestMove:
-    @pytest.mark.parametrize(
-        "path", ["", "tryon", "apps", "apps/", "apps/a/b", "../admin", "apps/..", "https://evil.example", "x/tryon"]
-    )
-    async def test_what_is_no_path_of_a_proxy(
-        self, http: httpx.AsyncClient, fake: FakeShopify, shop: FakeShop, path: str
-    ) -> None:
-        assert (await move(http, fake, path)).status_code == 422
+    async def test_what_is_no_path_of_a_proxy(self, http: httpx.AsyncClient, fake: FakeShopify, shop: FakeShop) -> None:
+        for path in (
+            "",
+            "tryon",
+            "apps",
+            "apps/",
+            "apps/a/b",
+            "../admin",
+            "apps/..",
+            "https://evil.example",
+            "x/tryon",
+        ):
+            assert (await move(http, fake, path)).status_code == 422
 
     async def test_replay_changes_nothing(self, http: httpx.AsyncClient, fake: FakeShopify, shop: FakeShop) -> None:
         first = await move(http, fake, "apps/first", "k1")
