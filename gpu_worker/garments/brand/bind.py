@@ -23,15 +23,18 @@ NEIGHBOURS = 12
 SKIN_FALLOFF_M = 0.01
 SIDE_FALLOFF = 0.35
 """How fast skin of another limb loses its say over cloth."""
-ROW_STEP_M, INSET_M = 0.012, 0.008
+ROW_STEP_M, INSET_M = 0.010, 0.006
 """Between rows, and from a tube's open ends: a row on an open edge would meet one triangle only."""
-FEWEST_ROWS, FEWEST_CUTS = 4, 6
+FEWEST_ROWS, FEWEST_CUTS = 2, 6
 WIDEST_GAP = np.radians(60)
-"""A row with a wider gap, seen from its middle, does not go round."""
+WHOLE_SHARE = 0.97
+"""A row with a wider gap, seen from its middle, or shorter than this share of its hull, does not go round."""
 WIDEST_SHARE = 1.15
 BLEND_ABOVE_M = (-0.02, 0.05)
 """From this far above the armpit's row to this, cloth passes from the trunk's rows to the skin it lies on."""
 ARM_START_M = (0.05, 0.10)
+ARMHOLE = (0.25, 0.7)
+"""How much of an arm cloth about the armhole is."""
 LAYER_REACH_M, LAYER_LEAST_M = 0.015, 0.0005
 
 
@@ -75,6 +78,7 @@ class Bound:
     points, faces, part : the proxy on its reference body
     skin_weights        : (P, V) which skin each vertex follows; base : (P, 3) where that skin is on the reference body
     arm                 : (P,) 0 on the trunk to 1 on an arm
+    underarm            : lowest vertex between trunk and sleeve on the left, and on the right; empty without sleeves
     above, below, gap   : (K,) vertices that lie over others of the garment itself, and how far
     """
 
@@ -85,6 +89,7 @@ class Bound:
     base: Floats
     arm: Floats
     tubes: Mapping[str, BoundTube]
+    underarm: Ints
     above: Ints
     below: Ints
     gap: Floats
@@ -113,7 +118,17 @@ def bind(
             tubes[name] = tube
     above, below, gap = _layers(proxy, skin)
     base = np.asarray(weights @ tables.vertices)
-    return Bound(proxy.points, proxy.faces, proxy.part, weights, base, arm, tubes, above, below, gap)
+    underarm = _underarm(proxy.points, arm) if category in TOPS else np.zeros(0, np.int32)
+    return Bound(proxy.points, proxy.faces, proxy.part, weights, base, arm, tubes, underarm, above, below, gap)
+
+
+def _underarm(points: Floats, arm: Floats) -> Ints:
+    found = []
+    for sign in (1.0, -1.0):
+        between = np.flatnonzero((arm > ARMHOLE[0]) & (arm < ARMHOLE[1]) & (points[:, 0] * sign > 0))
+        if len(between):
+            found.append(between[points[between, 2].argmin()])
+    return np.array(found, np.int32)
 
 
 def _skin_weights(
@@ -210,23 +225,27 @@ def _bound_tube(proxy: Proxy, frame: Frame, region: Bools, weight: Floats) -> Bo
 
 
 def _whole_rows(along: Floats, across: Floats, faces: Ints, rows: Floats) -> slice:
-    """The longest run of rows that go all the way round: a slanted edge is cut in part, and its girth means nothing."""
-    cut, row, _ = _cuts(along, across, faces, rows)
+    """The longest run of rows that go all the way round: a slanted edge or an armhole is cut in part only."""
+    cut, row, perimeter = _cuts(along, across, faces, rows)
+    support, _ = section_supports(along, across, edges_of(faces), rows)
     ends = np.asarray(cut @ across)
     middles = (ends[: len(row)] + ends[len(row) :]) / 2
-    is_whole = np.zeros(len(rows), np.bool_)
-    for number in range(len(rows)):
+    is_whole = perimeter > WHOLE_SHARE * girth(support)
+    for number in np.flatnonzero(is_whole):
         here = middles[row == number]
-        if len(here) >= FEWEST_CUTS:
-            rel = here - (here.min(axis=0) + here.max(axis=0)) / 2
-            angles = np.sort(np.arctan2(rel[:, 1], rel[:, 0]))
-            gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
-            is_whole[number] = gaps.max() < WIDEST_GAP
+        is_whole[number] = len(here) >= FEWEST_CUTS and _widest_gap(here) < WIDEST_GAP
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], is_whole, [False]]).astype(np.int8)))
     if not len(bounds):
         return slice(0, 0)
     longest = int((bounds[1::2] - bounds[::2]).argmax())
     return slice(int(bounds[2 * longest]), int(bounds[2 * longest + 1]))
+
+
+def _widest_gap(points: Floats) -> float:
+    """Widest angle without a point (n, 2), seen from their middle."""
+    rel = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    angles = np.sort(np.arctan2(rel[:, 1], rel[:, 0]))
+    return float(np.diff(angles, append=angles[0] + 2 * np.pi).max())
 
 
 def _cuts(

@@ -90,7 +90,7 @@ class BrandTailor:
         source, reference = prepared.source, prepared.reference.body
         frames = frames_of(prepared.category, reference.body.tables)
         sheet = Sheet.of(source.bound.faces, len(source.bound.points))
-        points = transferred(source.bound, reference.vertices, frames, reference.body.skin, sheet)
+        points = transferred(source.bound, reference.body.tables, frames, reference.body.skin, sheet)
         figure = Figure(reference.vertices, self.wardrobe.body.faces)
         shown = garment_on(figure, source.mesh, source.drawn(points), source.look, source.normals(points))
         return encode_png(shown)

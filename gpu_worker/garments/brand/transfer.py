@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.brand.bind import Bound, BoundTube
-from gpu_worker.garments.brand.tubes import Frame
+from gpu_worker.garments.brand.tubes import Frame, arms_part
 from gpu_worker.garments.chart import TOPS, WIDEST_STRETCH, Category
 from gpu_worker.garments.collide import Sheet, Skin, push_out
 from gpu_worker.garments.rings import GAP_M
@@ -25,6 +25,8 @@ TRUED = 2
 FOLDED = 1.004
 CREASED_M = 0.2
 """Over at least this much of a limb, cloth that is too long is pressed together."""
+ARMHOLE_REACH_M = 0.06
+"""How far round the bottom of an armhole cloth follows when that is lowered."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
 BARE = 0.02
@@ -34,17 +36,17 @@ CHEST_BELOW_ARMPIT_M = 0.045
 
 def transferred(
     bound: Bound,
-    vertices: Floats,
+    tables: BodyTables,
     frames: Mapping[str, Frame],
     skin: Skin,
     sheet: Sheet,
 ) -> Floats:
     """(P, 3) the garment on another body, off its skin.
 
-    vertices : (V, 3) of that body; frames : its tubes; sheet : of the proxy
+    tables, frames, skin : of that body; sheet : of the proxy
     """
     neighbours = sheet.neighbours
-    follow = np.asarray(bound.skin_weights @ vertices) - bound.base
+    follow = np.asarray(bound.skin_weights @ tables.vertices) - bound.base
     for _ in range(SMOOTHED):
         follow = 0.5 * follow + 0.5 * np.asarray(neighbours @ follow)
     points = bound.points + follow
@@ -56,8 +58,25 @@ def transferred(
     is_mixed = np.asarray(neighbours @ (mixing > 0.01).astype(np.float64)) > 0
     for _ in range(SMOOTHED):
         moved[is_mixed] = 0.4 * moved[is_mixed] + 0.6 * np.asarray(neighbours @ moved)[is_mixed]
-    pushed = push_out(bound.points + moved, sheet, skin)
+    placed = _armholes_lowered(bound, bound.points + moved, tables)
+    pushed = push_out(placed, sheet, skin)
     return _layered(bound, pushed, skin)
+
+
+def _armholes_lowered(bound: Bound, points: Floats, tables: BodyTables) -> Floats:
+    """Cloth about the armholes drawn down to where it fits between arm and trunk, and no less far than it hung."""
+    if not len(bound.underarm):
+        return points
+    height, reach = arms_part(tables)
+    lowered = points.copy()
+    for vertex in bound.underarm:
+        here = points[vertex]
+        if here[2] > height:
+            sign = 1.0 if here[0] > 0 else -1.0
+            step = np.array([sign * reach - here[0], 0.0, height - here[2]])
+            away = np.linalg.norm(bound.points - bound.points[vertex], axis=1)
+            lowered += np.exp(-((away / ARMHOLE_REACH_M) ** 2))[:, None] * step
+    return lowered
 
 
 def _placed(tube: BoundTube, frame: Frame, points: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.chart import TOPS, Category
 from gpu_worker.garments.rings import GAP_M, Shapes
-from gpu_worker.garments.support import at
+from gpu_worker.garments.support import DIRECTIONS, at
 from gpu_worker.garments.tables import BodyTables, Tube
 from gpu_worker.garments.top import Yoke
 
@@ -23,6 +23,8 @@ NECK_HALF_M = 0.085
 
 HEM_OVER_FLOOR_M, LEG_OVER_FLOOR_M = 0.05, 0.075
 BEYOND_WRIST_M = 0.02
+ARM_ROOM_M, LOWEST_ARMHOLE_M = 0.018, 0.09
+"""Between arm and trunk at the bottom of an armhole; never looked for further below the armpit than the second."""
 
 
 class Frame(Protocol):
@@ -122,3 +124,14 @@ def frames_of(category: Category, tables: BodyTables) -> dict[str, Frame]:
         for side, (levels, support) in tables.legs.items():
             frames[f"leg{side}"] = Upright(anchor, levels, support, tables.floor + LEG_OVER_FLOOR_M)
     return frames
+
+
+def arms_part(tables: BodyTables) -> tuple[float, float]:
+    """Height and distance from the middle at which cloth first fits between arm and trunk; flesh may touch above."""
+    levels, inner = tables.arm_inner
+    side = np.maximum(tables.torso[:, 0], tables.torso[:, DIRECTIONS // 2])
+    low = tables.armpit - LOWEST_ARMHOLE_M
+    room = (inner - side > ARM_ROOM_M) & (levels < tables.armpit) & (levels > low)
+    row = int(np.flatnonzero(room).max()) if room.any() else int(np.abs(levels - low).argmin())
+    reach = (side[row] + min(float(inner[row]), float(side[row]) + ARM_ROOM_M)) / 2
+    return float(levels[row]), float(reach)

@@ -81,7 +81,7 @@ def _worn(
     state = prepared.sizes[size]
     name = str(state.source)
     source, bound = prepared.sources[name], prepared.bound(size)
-    points = transferred(bound, tables.vertices, frames, skin, prepared.sheets[name])
+    points = transferred(bound, tables, frames, skin, prepared.sheets[name])
     tight = is_too_tight(prepared.category, bound, tables, frames["trunk"])
     ease = ease_of(bound, frames)
     return BrandWorn(state.status, name, points, bound.faces, ease, source.drawn(points), fits_on=not tight)
