@@ -17,7 +17,7 @@ from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.chart import CATEGORIES, Category
 from gpu_worker.garments.dress import Dressed, DressedBody, Wardrobe, WornSize, chart_rows
 from gpu_worker.garments.rings import GAP_M
-from gpu_worker.garments.section import measured_girths, measured_lengths, measured_sleeve
+from gpu_worker.garments.section import measured_girths, measured_lengths, measured_sleeve, upper_arm_mark
 from gpu_worker.garments.support import girth
 from gpu_worker.garments.template import pattern_of
 from gpu_worker.garments.winding import WindingNumber, inside, samples
