@@ -186,6 +186,7 @@ def create_app(
                 "shopify_work": shopify_work,
                 "pixel_tokens": PixelTokens(database, settings.token_signing_key),
                 "sweeper": sweeper,
+                "sees_jobs_through": sweeper.is_alive if sees_jobs_through else lambda: True,
                 "providers": providers,
                 "books": books,
                 "scaler": scaler,

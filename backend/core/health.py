@@ -27,6 +27,8 @@ class HealthController(Controller):
         """Database and store answer too: send traffic."""
         database: Database = state.database
         store: ObjectStore = state.store
+        if not state.sees_jobs_through():
+            raise Unavailable("Nobody has looked after jobs here for a while.")
         try:
             async with database.transaction(read_only=True) as session:
                 await session.execute(text("SELECT 1"))

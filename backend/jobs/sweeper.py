@@ -6,7 +6,7 @@ It needs no recovery after a crash: everything it knows stands in rows.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,6 +20,8 @@ TICK_S = 0.2
 UNHURRIED_TICK_S = 1.0
 """Of what nobody waits for: every look costs a transaction."""
 AFTER_FAULT_S = 2.0
+STILL = timedelta(seconds=30)
+"""Without one pass of the hurried loops for so long, nobody sees jobs through here."""
 STOP_GRACE_S = 5.0
 """For what is on its way when the service stops: a `/run` that is cut off costs a wait until its fate is known."""
 
@@ -31,13 +33,18 @@ class Sweeper:
         """`others` is what else is to be done now and then, by name."""
         self.dispatcher = dispatcher
         self.reconciler = reconciler
-        hurried: dict[str, Step] = {"look": reconciler.run_due, "send": dispatcher.run_due}
-        self._steps: dict[str, Step] = {**hurried, "give_up": reconciler.run_overdue, **others}
-        self._tick_s = {name: TICK_S if name in hurried else UNHURRIED_TICK_S for name in self._steps}
+        self._hurried: dict[str, Step] = {"look": reconciler.run_due, "send": dispatcher.run_due}
+        self._steps: dict[str, Step] = {**self._hurried, "give_up": reconciler.run_overdue, **others}
+        self._made_at = dispatcher.ledger.clock.now()
         self._woken = {name: asyncio.Event() for name in self._steps}
         self._is_stopping = False
         self.passed_at: dict[str, datetime] = {}
         """When each step last came to its end without a fault."""
+
+    def is_alive(self) -> bool:
+        """Whether jobs are seen through; for this process's readiness."""
+        now = self.dispatcher.ledger.clock.now()
+        return all(now - self.passed_at.get(name, self._made_at) <= STILL for name in self._hurried)
 
     async def wake(self) -> None:
         """Something was committed that may be due now."""
@@ -68,7 +75,7 @@ class Sweeper:
     async def _repeat(self, name: str) -> None:
         while not self._is_stopping:
             self._woken[name].clear()
-            wait_s = self._tick_s[name]
+            wait_s = TICK_S if name in self._hurried else UNHURRIED_TICK_S
             try:
                 await self._run(name)
             except Exception:

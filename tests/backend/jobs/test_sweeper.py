@@ -9,6 +9,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from backend.app import create_app
 from backend.core.clock import Clock
 from backend.jobs.providers import Provider, Providers
 from backend.jobs.queue import RunPodQueue
@@ -16,6 +17,7 @@ from backend.jobs.service import JobService
 from backend.jobs.sweeper import Sweeper
 from backend.jobs.work import Order, Priority, Work
 from backend.provider_settings import ProviderSettings
+from backend.settings import Settings
 from gpu_worker.contract import Kind
 from tests.factories import Given
 from tests.fakes import HandClock
@@ -136,3 +138,19 @@ async def test_each_loop_says_when_it_last_came_through(app: Litestar, clock: Ha
     await sweeper.step()
     assert set(sweeper.passed_at) >= {"look", "send", "give_up", "watch"}
     assert set(sweeper.passed_at.values()) == {clock.now()}
+    clock.advance(seconds=30)
+    assert sweeper.is_alive()
+    clock.advance(seconds=1)
+    assert not sweeper.is_alive()
+
+
+async def test_a_process_whose_loops_stand_still_is_not_ready(settings: Settings, clock: HandClock) -> None:
+    """Here they were never started."""
+    service = create_app(settings, clock=clock, providers=Providers([], clock), sees_jobs_through=True)
+    transport = httpx.ASGITransport(app=service)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url=settings.public_base_url) as http:
+        assert (await http.get("/ready")).status_code == 200
+        clock.advance(seconds=31)
+        assert (await http.get("/ready")).status_code == 503
+    await service.state.store.close()
+    await service.state.database.close()
