@@ -12,17 +12,23 @@ import msgspec
 import pytest
 
 from gpu_worker import contract
-from gpu_worker.contract import AvatarParams, JobInput, Manifest, WorkerError
+from gpu_worker.contract import AvatarParams, DressParams, GarmentParams, JobInput, Manifest, WorkerError
 from gpu_worker.handler import avatar_params, decode_job
 
 GOLDEN = Path(__file__).parent / "golden"
 SHA256 = {
     "job_input_answers.v1.json": "30f0f895e20334dc96549060acc89415a83a67e97e1ce3ad9f3be69a672a1eb7",
+    "job_input_dress.v1.json": "ff23e8e8653349eb30ee98138e1e06263fd6e1dae8a63e634ab42169e29f184c",
+    "job_input_dress_models.v1.json": "9a9dae7e100636821a65f3c82d632daf873f68cb68a476ab0d7d12d711ce64ce",
+    "job_input_garment.v1.json": "338b29f1191a2f70d6ec32463b63c9aef0d78e7a165b611b55649607e4c7876e",
+    "job_input_garment_models.v1.json": "d93059a6f2f9d2929dbab7271b4429bcfabffc74a669bd50ced90b7d9c2fda91",
     "job_input_noop.v1.json": "34051dd5e8d84ecf64ee53e71bee273aac99298fb5d48d679f09b4eddccd94a0",
     "job_input_photo.v1.json": "3062f0e47c86e1284faca66939da1abe20bfacdc62a98520ea1bc35ce93c24a8",
     "job_input_traced.v1.json": "a0d1f778998d307a57ce0390727e08cf3583f7dd98f8b6363a0353e8dd09880e",
     "job_input_two_photos.v1.json": "f86cc347a97b4fc9fa9851510763369a41fe2046bfb802b46439bc351ba3e5eb",
     "manifest_avatar.v1.json": "e59a84357e642a85720d464438794d5e617758443f966a685d8cd02c1cb13bfa",
+    "manifest_dress.v1.json": "9ddf8d304c688b57336312a7474ff42750c6a1be9f8f88d81ef8da96d178a6fe",
+    "manifest_garment.v1.json": "5fb1888d41ff97821441adeaa9a01c512527441bed5254102ca3e5b9d999c776",
     "manifest_noop.v1.json": "f2a824444279b7c6c68180f8439eb58af8fdb7cfeb2a3fd4a45af37d05c66aef",
     "runpod/cancelled.v1.json": "2054105243d6b196abd8f7f51db15b089b000edf4701469317f58f71327cf55b",
     "runpod/completed.v1.json": "cba05788d72c0c67f004e64160430a98f2af6d856ecf9278bbd89f3dfeecb820",
@@ -47,6 +53,7 @@ SHA256 = {
     "worker_error_permanent.v1.json": "800a344c26437071317f953fca4c1f0613fce7e8abb46c5f79ec6b1cd5cd6f20",
     "worker_error_retryable.v1.json": "5e87829adc6158883a1b0dc114df0de623cbef88f0d23acb620d171748f2be92",
 }
+PARAMS: dict[str, Any] = {"garment": GarmentParams, "dress": DressParams}
 TYPES: dict[str, Any] = {"job_input": JobInput, "manifest": Manifest, "worker_error": WorkerError}
 
 
@@ -74,6 +81,8 @@ def test_the_worker_takes_every_job_ever_sent(name: str) -> None:
     task = decode_job(golden(name))
     if task.kind == "avatar":
         assert msgspec.to_builtins(avatar_params(task)) == golden(name)["params"]
+    if task.kind in PARAMS:
+        assert msgspec.to_builtins(msgspec.convert(task.params, PARAMS[task.kind])) == golden(name)["params"]
 
 
 @pytest.mark.parametrize(
