@@ -27,7 +27,7 @@ GARMENTS: tuple[dict[str, Any], ...] = (
         "name": "Organic Cotton Tee",
         "category": "t-shirt",
         "fabric": {"stretch": "knit"},
-        "look": {"colour": "#737a60", "fabric": "jersey"},
+        "look": {"colour": "#6f7a59", "fabric": "jersey"},
         "shopify_product_id": 7001,
         "size_chart": {
             "unit": "cm",
@@ -45,7 +45,7 @@ GARMENTS: tuple[dict[str, Any], ...] = (
         "name": "Linen Summer Dress",
         "category": "dress",
         "fabric": {"stretch": "woven"},
-        "look": {"colour": "#cdb492", "fabric": "poplin"},
+        "look": {"colour": "#d0bc98", "fabric": "poplin"},
         "shopify_product_id": 7002,
         "size_chart": {
             "unit": "cm",
@@ -66,7 +66,7 @@ GARMENTS: tuple[dict[str, Any], ...] = (
         "name": "Everyday Chino",
         "category": "trousers",
         "fabric": {"stretch": "woven"},
-        "look": {"colour": "#2f3b54", "fabric": "twill"},
+        "look": {"colour": "#324059", "fabric": "twill"},
         "shopify_product_id": 7003,
         "size_chart": {
             "unit": "cm",
