@@ -18,8 +18,12 @@ Step = Callable[[], Awaitable[int]]
 
 
 class Loop:
-    def __init__(self, name: str, steps: Sequence[Step], *, tick_s: float) -> None:
-        """`tick_s`: how late a time that is written in a row may be noticed."""
+    def __init__(self, name: str, steps: Sequence[Step], *, tick_s: float, gather_s: float = 0.0) -> None:
+        """`tick_s`: how late a time that is written in a row may be noticed.
+
+        `gather_s`: how long it waits after it was woken, so that a burst is one round of work and not many.
+        """
+        self.gather_s = gather_s
         self.name = name
         self.steps = steps
         self.tick_s = tick_s
@@ -45,3 +49,5 @@ class Loop:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
+            if self._woken.is_set():
+                await asyncio.sleep(self.gather_s)

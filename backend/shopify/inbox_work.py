@@ -34,8 +34,8 @@ BACKOFF = (
 LEASE = timedelta(minutes=5)
 """How long a crashed worker's resource rests; longer than any handler may take."""
 HANDLER_TIMEOUT_S = 240
-BATCH = 50
-AT_ONCE = 4
+BATCH = 100
+AT_ONCE = 10
 KEPT_FOR = timedelta(days=7)
 """Finished rows, and with them the memory of repeated bodies."""
 
@@ -63,37 +63,31 @@ class InboxWork:
         self.handlers = handlers
 
     async def run_due(self) -> int:
+        """A few at a time, each few begun and ended in one transaction: the answers want the database too."""
         await self._sort()
         ids = await self._due()
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(delivery_id: UUID) -> None:
-            async with gate:
-                await self.work_on(delivery_id)
-
-        await asyncio.gather(*(one(delivery_id) for delivery_id in ids))
+        for start in range(0, len(ids), AT_ONCE):
+            claimed = await self._claim(ids[start : start + AT_ONCE])
+            endings = await asyncio.gather(*(self._work_on(one) for one in claimed))
+            await self._end(endings)
         return len(ids)
 
-    async def work_on(self, delivery_id: UUID) -> None:
-        claimed = await self._claim(delivery_id)
-        if claimed is None:
-            return
-        delivery, covered = claimed
+    async def _work_on(self, claimed: "Claimed") -> "Ending":
+        delivery = claimed.delivery
         try:
             async with asyncio.timeout(HANDLER_TIMEOUT_S):
                 body = None if delivery.body is None else read_body(delivery.body)
                 outcome = await self.handlers[TOPICS[delivery.topic]](delivery, body)
         except BadBody as fault:
-            await self._finish(delivery, [delivery.id], Outcome("ignored", f"bad_body: {fault}"))
+            return self._finished(claimed, Outcome("ignored", f"bad_body: {fault}"))
         except NotInstalled:
-            await self._finish(delivery, [delivery.id], Outcome("ignored", NotInstalled.code))
+            return self._finished(claimed, Outcome("ignored", NotInstalled.code))
         except ShopifyError as fault:
-            await self._put_off(delivery, fault.code)
+            return self._put_off(delivery, fault.code)
         except Exception as fault:
             log.exception("webhook.faulted", delivery_id=str(delivery.id), topic=delivery.topic)
-            await self._put_off(delivery, type(fault).__name__)
-        else:
-            await self._finish(delivery, covered if outcome.answers_waiting else [delivery.id], outcome)
+            return self._put_off(delivery, type(fault).__name__)
+        return self._finished(claimed, outcome)
 
     async def purge(self) -> int:
         """Finished rows after a week. A right that could not be granted stays, whatever its age."""
@@ -169,14 +163,14 @@ class InboxWork:
             )
             return found.all()
 
-    async def _claim(self, delivery_id: UUID) -> tuple[WebhookDelivery, list[UUID]] | None:
-        """The row, and the ids that one look at its resource answers: itself, and hints that are waiting behind it."""
+    async def _claim(self, ids: Sequence[UUID]) -> "list[Claimed]":
+        """Those that nobody else took meanwhile, with the hints that one look at their resource answers too."""
         now = self.clock.now()
         async with self.database.transaction() as session:
-            claimed = await session.execute(
+            taken = await session.scalars(
                 update(WebhookDelivery)
                 .where(
-                    WebhookDelivery.id == delivery_id,
+                    WebhookDelivery.id.in_(ids),
                     WebhookDelivery.state == NEW,
                     WebhookDelivery.next_at <= now,
                     _is_free(now),
@@ -184,25 +178,26 @@ class InboxWork:
                 .values(leased_until=now + LEASE, attempts=WebhookDelivery.attempts + 1, updated_at=now)
                 .returning(WebhookDelivery.id)
             )
-            if claimed.one_or_none() is None:
-                return None
-            row = await session.get_one(WebhookDelivery, delivery_id)
-            covered = [row.id]
-            if TOPICS[row.topic] in HINTS:
-                waiting = await session.scalars(
-                    select(WebhookDelivery.id).where(
-                        WebhookDelivery.shop == row.shop,
-                        WebhookDelivery.resource == row.resource,
-                        WebhookDelivery.state == NEW,
-                        WebhookDelivery.id > row.id,
+            rows = await session.scalars(select(WebhookDelivery).where(WebhookDelivery.id.in_(taken.all())))
+            claimed = []
+            for row in rows.all():
+                waiting: Sequence[UUID] = ()
+                if TOPICS[row.topic] in HINTS:
+                    behind = await session.scalars(
+                        select(WebhookDelivery.id).where(
+                            WebhookDelivery.shop == row.shop,
+                            WebhookDelivery.resource == row.resource,
+                            WebhookDelivery.state == NEW,
+                            WebhookDelivery.id > row.id,
+                        )
                     )
-                )
-                covered += waiting.all()
-            return row, covered
+                    waiting = behind.all()
+                claimed.append(Claimed(row, tuple(waiting)))
+            return claimed
 
-    async def _finish(self, delivery: WebhookDelivery, covered: list[UUID], outcome: Outcome) -> None:
+    def _finished(self, claimed: "Claimed", outcome: Outcome) -> "Ending":
         now = self.clock.now()
-        is_over = outcome.again_at is None
+        delivery, is_over = claimed.delivery, outcome.again_at is None
         values: dict[str, object] = {"leased_until": None, "error_code": outcome.reason, "updated_at": now}
         if outcome.receipt is not None:
             values["receipt"] = outcome.receipt
@@ -210,12 +205,7 @@ class InboxWork:
             values |= {"state": outcome.state, "body": None, "finished_at": now}
         else:
             values |= {"next_at": outcome.again_at, "attempts": 0}
-        async with self.database.transaction() as session:
-            await session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id.in_(covered if is_over else [delivery.id]), WebhookDelivery.state == NEW)
-                .values(**values)
-            )
+        covered = claimed.waiting if outcome.answers_waiting and is_over else ()
         log.info(
             "webhook.handled",
             delivery_id=str(delivery.id),
@@ -223,22 +213,17 @@ class InboxWork:
             shop=delivery.shop,
             state=outcome.state if is_over else NEW,
             reason=outcome.reason,
-            covered=len(covered),
+            covered=1 + len(covered),
         )
+        return Ending((delivery.id, *covered), values)
 
-    async def _put_off(self, delivery: WebhookDelivery, code: str) -> None:
+    def _put_off(self, delivery: WebhookDelivery, code: str) -> "Ending":
         """To the next try; after the last one an operator hears of it."""
         now = self.clock.now()
         tries = delivery.attempts
         is_dead = tries > len(BACKOFF)
         values: dict[str, object] = {"leased_until": None, "error_code": code, "updated_at": now}
         values |= {"state": DEAD, "finished_at": now} if is_dead else {"next_at": now + BACKOFF[tries - 1]}
-        async with self.database.transaction() as session:
-            await session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id == delivery.id, WebhookDelivery.state == NEW)
-                .values(**values)
-            )
         tell = log.error if is_dead else log.warning
         tell(
             "webhook.died" if is_dead else "webhook.put_off",
@@ -248,6 +233,31 @@ class InboxWork:
             code=code,
             tries=tries,
         )
+        return Ending((delivery.id,), values)
+
+    async def _end(self, endings: "Sequence[Ending]") -> None:
+        if not endings:
+            return
+        async with self.database.transaction() as session:
+            for ending in endings:
+                await session.execute(
+                    update(WebhookDelivery)
+                    .where(WebhookDelivery.id.in_(ending.ids), WebhookDelivery.state == NEW)
+                    .values(**ending.values)
+                )
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    delivery: WebhookDelivery
+    waiting: tuple[UUID, ...]
+    """Hints behind it about the same resource."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What becomes of rows when the work on one of them is over for now."""
+
+    ids: tuple[UUID, ...]
+    values: dict[str, object]
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

@@ -30,6 +30,8 @@ from backend.shopify.topics import Kind
 from backend.shoppers.erasures import Eraser
 
 TICK_S = 1.0
+GATHER_S = 0.2
+"""Webhooks come in bursts; a shop's own page is not kept waiting by them."""
 NIGHTLY, WEEKLY = timedelta(days=1), timedelta(days=7)
 LOOK_ROUND_EVERY = timedelta(seconds=30)
 PURGE_EVERY = timedelta(hours=1)
@@ -81,7 +83,7 @@ class ShopifyWork:
         self._looked_at: datetime | None = None
         self._purged_at: datetime | None = None
         steps = (self.inbox.run_due, self.look_round, self.chores.run_due, self.send_bills, self.purge)
-        self.loop = Loop("shopify", steps, tick_s=TICK_S)
+        self.loop = Loop("shopify", steps, tick_s=TICK_S, gather_s=GATHER_S)
 
     async def send_bills(self) -> int:
         return await self.billing.collect_if_due() + await self.billing.send_due()

@@ -38,7 +38,7 @@ def tryon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 async def fill(path: Path) -> None:
     """A dead hint, a dead right whose body is there, a done right whose body is gone."""
     database = Database(f"sqlite+aiosqlite:///{path}", SystemClock())
-    rows = [
+    rows: list[tuple[str, str, dict[str, object]]] = [
         ("a", "orders/create", {"state": "dead", "resource": "order:7", "body": None}),
         ("b", "customers/redact", {"state": "dead", "resource": "shop"}),
         ("c", "shop/redact", {"state": "done", "resource": "shop", "body": None, "receipt": {"outcome": "erased"}}),
