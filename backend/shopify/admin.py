@@ -35,8 +35,10 @@ REPEATABLE = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-SHOP_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.LOCKED}
-"""Shopify's answers for a shop that is closed, frozen or locked."""
+SHOP_FROZEN = {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.LOCKED}
+"""Its merchant has not paid, or Shopify has locked it: it may come back, with the app in it."""
+PASSING = {"INTERNAL_SERVER_ERROR", "TIMEOUT"}
+"""Codes of errors in an answer with status 200 that another try may not meet."""
 
 Json = dict[str, Any]
 Sleep = Callable[[float], Awaitable[None]]
@@ -66,7 +68,8 @@ class AdminClient:
                 wait_s = _retry_after_s(answer) or 2.0**attempt
             else:
                 body = _body(answer, grant, document)
-                wait_s = _throttled_s(body)
+                is_fault = any(_code(error) in PASSING for error in _errors(body)) and document.is_repeatable
+                wait_s = 2.0**attempt if is_fault else _throttled_s(body)
                 if not wait_s:
                     return _data(body, document)
             if wait_s > MAX_WAIT_S:
@@ -121,8 +124,10 @@ def _body(answer: httpx.Response, grant: Grant, document: Document) -> Json:
         raise TokenRefused(f"{grant.shop} does not accept the token.")
     if answer.status_code == HTTPStatus.FORBIDDEN:
         raise ScopeMissing(f"{grant.shop} forbids {document.name}.")
-    if answer.status_code in SHOP_GONE:
-        raise NotInstalled(f"{grant.shop} is closed.")
+    if answer.status_code == HTTPStatus.NOT_FOUND:
+        raise NotInstalled(f"{grant.shop} is not there any more.")
+    if answer.status_code in SHOP_FROZEN:
+        raise ShopifyUnavailable(f"{grant.shop} is frozen or locked.")
     if answer.status_code != HTTPStatus.OK or len(answer.content) > MAX_ANSWER_BYTES:
         raise DocumentRefused(f"{document.name} was answered with {answer.status_code}.")
     try:

@@ -75,19 +75,22 @@ def _of_shop(fake: FakeShopify, shop: FakeShop, request: Request[Any, Any, Any],
     if rest == "admin/oauth/access_token":
         return _said(fake.token(shop, json.loads(body)))
     if rest == f"admin/api/{fake.api.schema.version}/graphql.json":
-        is_throttled = fault is not None and fault.kind == "throttled"
-        return _graphql(fake, shop, request, json.loads(body), is_throttled=is_throttled)
+        return _graphql(fake, shop, request, json.loads(body), fault.kind if fault else "")
     return _said((404, {"errors": "Not Found"}))
 
 
 def _graphql(
-    fake: FakeShopify, shop: FakeShop, request: Request[Any, Any, Any], body: dict[str, Any], *, is_throttled: bool
+    fake: FakeShopify, shop: FakeShop, request: Request[Any, Any, Any], body: dict[str, Any], fault: str
 ) -> Answer:
     token = request.headers.get("x-shopify-access-token", "")
     if not shop.accepts(token):
         return _said((401, {"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)"}))
-    if is_throttled:
+    if fault == "throttled":
         return _said((200, throttled(shop, 100)))
+    if fault == "internal":
+        return _said(
+            (200, {"errors": [{"message": "Internal error.", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]})
+        )
     shop.requests.append({"query": body["query"], "variables": body.get("variables") or {}, "token": token})
     return _said((200, fake.api.answer(shop, body["query"], body.get("variables") or {})))
 

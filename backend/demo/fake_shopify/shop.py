@@ -43,7 +43,7 @@ class Tokens:
 
 @dataclass
 class Fault:
-    """What goes wrong next: `status` with an HTTP code, `network`, or `throttled`."""
+    """What goes wrong next: `status` with an HTTP code, `network`, `throttled`, or `internal` (a fault in a 200)."""
 
     kind: str
     status: int = 500
@@ -82,6 +82,7 @@ class FakeShop:
         self.products: dict[int, dict[str, Any]] = {}
         self.desk = OrderDesk(self.numbers, dict(RETURN_REASONS))
         self.metafields: dict[tuple[str, str], dict[str, Any]] = {}
+        self.is_block_placed = False
         self.pixel: dict[str, Any] | None = None
         self.tokens: list[Tokens] = []
         self.codes: set[str] = set()

@@ -133,6 +133,16 @@ class TestFaults:
         assert await client.run(grant, documents.PRODUCTS)
         assert waits.slept_s == [1.0, 2.0]
 
+    async def test_fault_inside_an_answer_is_waited_out(
+        self, client: AdminClient, grant: Grant, shop: FakeShop, waits: Waits
+    ) -> None:
+        shop.faults.extend([Fault("internal"), Fault("internal")])
+        assert await client.run(grant, documents.PRODUCTS)
+        assert waits.slept_s == [1.0, 2.0]
+        shop.faults.append(Fault("internal"))
+        with pytest.raises(DocumentRefused):
+            await client.run(grant, documents.START_BULK, {"query": documents.BULK_PRODUCTS.text})
+
     async def test_lasting_fault_is_left_for_later(
         self, client: AdminClient, grant: Grant, shop: FakeShop, waits: Waits
     ) -> None:
@@ -205,11 +215,13 @@ class TestRefusals:
             await client.run(grant, documents.CREATE_WEB_PIXEL, {"settings": {"accountID": "a", "endpoint": "b"}})
         assert refused.value.codes == {"TAKEN"}
 
-    @pytest.mark.parametrize("status", [402, 404, 423])
-    async def test_closed_shop(self, client: AdminClient, grant: Grant, shop: FakeShop, status: int) -> None:
-        shop.faults.append(Fault("status", status))
-        with pytest.raises(NotInstalled):
-            await client.run(grant, documents.PRODUCTS)
+    async def test_shop_that_is_gone_and_shop_that_is_frozen(
+        self, client: AdminClient, grant: Grant, shop: FakeShop
+    ) -> None:
+        for status, raised in ((404, NotInstalled), (402, ShopifyUnavailable), (423, ShopifyUnavailable)):
+            shop.faults.append(Fault("status", status))
+            with pytest.raises(raised):
+                await client.run(grant, documents.PRODUCTS)
 
     async def test_no_other_host_is_ever_addressed(self, client: AdminClient, grant: Grant) -> None:
         for host in ("evil.example", "evil.example/shop-a.myshopify.com", "a.myshopify.com.evil.example", ""):

@@ -16,6 +16,7 @@ from backend.shopify.installs import InstallService
 from backend.shopify.models import ShopifyInstall
 from backend.shopify.sealing import Sealer, Unreadable
 from backend.shopify.shop import Shopify
+from backend.shopify.spent import spend
 from backend.shopify.tokens import OfflineTokens
 from tests.backend.shopify.conftest import SHOP_A, SHOP_B, Visit
 from tests.fakes import HandClock
@@ -86,6 +87,32 @@ class TestTwoShopsAtOnce:
             with pytest.raises(Unreadable):
                 sealer.unseal(damaged, SHOP_A, "access token")
         assert sealer.seal("shpat_1", SHOP_A, "access token") != sealed
+
+
+class TestOnce:
+    async def test_of_many_that_present_the_same_one_is_first(
+        self, visit: Visit, shopify: Shopify, clock: HandClock
+    ) -> None:
+        for shop in (SHOP_A, SHOP_B):
+            await visit(shop)
+        barrier = asyncio.Barrier(16)
+
+        async def present(shop: str) -> bool:
+            await barrier.wait()
+            async with shopify.database.transaction() as session:
+                install = await InstallService(session, clock).get(shop)
+                return await spend(session, clock, install.brand_id, "request", "same", timedelta(minutes=1))
+
+        came = await asyncio.gather(*(present(shop) for _ in range(8) for shop in (SHOP_A, SHOP_B)))
+        assert [sum(came[at::2]) for at in (0, 1)] == [1, 1]
+
+    async def test_two_first_visits_at_once_make_one_brand_and_one_token(
+        self, visit: Visit, fake: FakeShopify, shopify: Shopify
+    ) -> None:
+        answers = await asyncio.gather(*(visit(SHOP_A) for _ in range(4)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert len(fake.shop(SHOP_A).tokens) == 1
+        assert await status_of(shopify, SHOP_A) == "active"
 
 
 class TestRefresh:

@@ -1,7 +1,5 @@
 """A merchant's first visit, later ones, going away and coming back."""
 
-import asyncio
-
 import httpx
 import pytest
 from litestar import Litestar
@@ -66,14 +64,6 @@ class TestFirstVisit:
             [row] = (await session.execute(text("SELECT * FROM shopify_installs"))).all()
         assert tokens.access not in str(row)
         assert tokens.refresh not in str(row)
-
-    async def test_two_at_once_make_one_brand_and_one_token(
-        self, visit: Visit, fake: FakeShopify, shopify: Shopify
-    ) -> None:
-        answers = await asyncio.gather(*(visit(SHOP_A) for _ in range(4)))
-        assert {answer.status_code for answer in answers} == {200}
-        assert len(fake.shop(SHOP_A).tokens) == 1
-        assert (await install_of(shopify, SHOP_A)).status == "active"
 
     async def test_step_that_failed_is_done_at_the_next_look_and_no_other_again(
         self, visit: Visit, http: httpx.AsyncClient, fake: FakeShopify, shopify: Shopify
