@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import httpx
@@ -44,6 +44,20 @@ class Ports:
         return cls(*(preflight.free_port(wanted + offset) for offset in range(4)))
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Where each service answers."""
+
+    storefront: str
+    backend: str
+    endpoint: str
+    shopify: str
+
+    @classmethod
+    def of(cls, ports: Ports) -> "Origins":
+        return cls(*(f"http://127.0.0.1:{port}" for port in astuple(ports)))
+
+
 def run_demo(port: int, data_dir: Path) -> int:
     """Run until Ctrl-C; 0 after a clean stop, 2 when this machine lacks something."""
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -75,36 +89,46 @@ async def _demo(port: int, data_dir: Path) -> int:
 
 
 async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path, http: httpx.AsyncClient) -> None:
-    storefront, backend, endpoint, shopify = (
-        f"http://127.0.0.1:{port}" for port in (ports.storefront, ports.backend, ports.endpoint, ports.shopify)
-    )
+    """The stand-in for Shopify comes up beside the rest, which does not need it before the app is installed."""
+    origins = Origins.of(ports)
     app = ensure_secrets(data_dir)
-    merchant = Merchant(http, shopify, backend)
+    merchant = Merchant(http, origins.shopify, origins.backend)
     await asyncio.gather(
-        supervisor.start(_endpoint(http, endpoint, backend, data_dir)),
-        supervisor.start(_shopify(http, shopify, backend, app, merchant.install)),
+        supervisor.start(_shopify(http, origins, app, merchant.install)),
+        _start_product(supervisor, origins, data_dir, http, app, merchant),
     )
-    _step(2, "Local endpoint and stand-in for Shopify", endpoint, shopify)
-    environment = backend_environment(data_dir, backend, endpoint) | app_environment(app)
-    environment |= {"SHOPIFY_TOKEN_KEY": app.token_key, "SHOPIFY_DEMO_URL": shopify}
-    environment |= {"SHOPIFY_DEMO_STOREFRONT": storefront}
+    await merchant.install()
+    _step(7, "App installed", f"{SHOP} at {origins.shopify}")
+
+
+async def _start_product(
+    supervisor: Supervisor,
+    origins: Origins,
+    data_dir: Path,
+    http: httpx.AsyncClient,
+    app: AppSecrets,
+    merchant: Merchant,
+) -> None:
+    await supervisor.start(_endpoint(http, origins, data_dir))
+    _step(2, "Local endpoint", origins.endpoint)
+    environment = backend_environment(data_dir, origins.backend, origins.endpoint) | app_environment(app)
+    environment |= {"SHOPIFY_TOKEN_KEY": app.token_key, "SHOPIFY_DEMO_URL": origins.shopify}
+    environment |= {"SHOPIFY_DEMO_STOREFRONT": origins.storefront}
     settings = merchant.settings = _embedded_settings(environment)
     await asyncio.to_thread(migrate, settings)
-    brand = await ensure_brand(settings, data_dir, storefront, SHOP)
+    brand = await ensure_brand(settings, data_dir, origins.storefront, SHOP)
     _step(3, "Database", settings.database_url)
-    await supervisor.start(_backend(http, backend, ports.backend, environment))
-    _step(4, "Backend", backend)
-    async with httpx.AsyncClient(base_url=backend, timeout=10) as api:
+    await supervisor.start(_backend(http, origins.backend, environment))
+    _step(4, "Backend", origins.backend)
+    async with httpx.AsyncClient(base_url=origins.backend, timeout=10) as api:
         count = await ensure_garments(api, brand.api_key)
     await asyncio.gather(
-        supervisor.start(_worker(http, endpoint, backend, data_dir)),
-        supervisor.start(_storefront(http, ports.storefront, backend, shopify, brand, app)),
+        supervisor.start(_worker(http, origins, data_dir)),
+        supervisor.start(_storefront(http, origins, brand, app)),
     )
     photo = "questions and photos" if preflight.has_photo_estimator() else "questions only: no photo estimator here"
     _step(5, "Worker", photo)
     _step(6, "Sample storefront", f"{count} garments")
-    await merchant.install()
-    _step(7, "App installed", SHOP)
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
@@ -146,54 +170,57 @@ def _answers(http: httpx.AsyncClient, url: str) -> Callable[[], Awaitable[bool]]
     return ready
 
 
-def _endpoint(http: httpx.AsyncClient, origin: str, backend_origin: str, data_dir: Path) -> Service:
-    port = origin.rsplit(":", 1)[1]
+def _endpoint(http: httpx.AsyncClient, origins: Origins, data_dir: Path) -> Service:
     command = [
         sys.executable, "-m", "gpu_worker.cli", "endpoint",
-        "--port", port, "--data-dir", str(data_dir), "--webhook-origin", backend_origin,
+        "--port", _port(origins.endpoint), "--data-dir", str(data_dir), "--webhook-origin", origins.backend,
     ]  # fmt: skip
-    return Service("endpoint", command, {}, _answers(http, f"{origin}/_/ready"))
+    return Service("endpoint", command, {}, _answers(http, f"{origins.endpoint}/_/ready"))
 
 
-def _backend(http: httpx.AsyncClient, origin: str, port: int, environment: dict[str, str]) -> Service:
-    command = [sys.executable, "-m", "backend.cli", "serve", "--port", str(port)]
+def _backend(http: httpx.AsyncClient, origin: str, environment: dict[str, str]) -> Service:
+    command = [sys.executable, "-m", "backend.cli", "serve", "--port", _port(origin)]
     return Service("backend", command, environment, _answers(http, f"{origin}/ready"))
 
 
-def _worker(http: httpx.AsyncClient, endpoint_origin: str, backend_origin: str, data_dir: Path) -> Service:
+def _worker(http: httpx.AsyncClient, origins: Origins, data_dir: Path) -> Service:
     command = [
         *POLITELY, sys.executable, "-m", "gpu_worker.cli", "serve",
-        "--endpoint", endpoint_origin, "--data-dir", str(data_dir),
+        "--endpoint", origins.endpoint, "--data-dir", str(data_dir),
     ]  # fmt: skip
 
     async def ready() -> bool:
         keys = {"Authorization": f"Bearer {_endpoint_keys(data_dir)['client_key']}"}
-        health = (await http.get(f"{endpoint_origin}/v2/local/health", headers=keys)).raise_for_status().json()
+        health = (await http.get(f"{origins.endpoint}/v2/local/health", headers=keys)).raise_for_status().json()
         workers = health["workers"]
         return bool(workers["idle"] + workers["running"])
 
-    return Service("worker", command, {"WORKER_STORAGE_ORIGIN": backend_origin}, ready)
+    return Service("worker", command, {"WORKER_STORAGE_ORIGIN": origins.backend}, ready)
 
 
 def _shopify(
-    http: httpx.AsyncClient, origin: str, backend_origin: str, app: AppSecrets, restarted: Callable[[], Awaitable[None]]
+    http: httpx.AsyncClient, origins: Origins, app: AppSecrets, restarted: Callable[[], Awaitable[None]]
 ) -> Service:
     command = [
         sys.executable, "-m", "backend.demo.fake_shopify",
-        "--port", origin.rsplit(":", 1)[1], "--target", backend_origin, "--shop", SHOP,
+        "--port", _port(origins.shopify), "--target", origins.backend, "--shop", SHOP,
     ]  # fmt: skip
-    return Service("shopify", command, app_environment(app), _answers(http, f"{origin}/_/shops/{SHOP}"), restarted)
+    return Service(
+        "shopify", command, app_environment(app), _answers(http, f"{origins.shopify}/_/shops/{SHOP}"), restarted
+    )
 
 
-def _storefront(
-    http: httpx.AsyncClient, port: int, backend_origin: str, shopify_origin: str, brand: DemoBrand, app: AppSecrets
-) -> Service:
+def _storefront(http: httpx.AsyncClient, origins: Origins, brand: DemoBrand, app: AppSecrets) -> Service:
     command = [
-        "node", str(STOREFRONT_SCRIPT), "--port", str(port), "--backend", backend_origin,
-        "--shopify", shopify_origin, "--shop", SHOP,
+        "node", str(STOREFRONT_SCRIPT), "--port", _port(origins.storefront), "--backend", origins.backend,
+        "--shopify", origins.shopify, "--shop", SHOP,
     ]  # fmt: skip
     keys = {"TRYON_API_KEY": brand.api_key, "SHOPIFY_CLIENT_SECRET": app.client_secret}
-    return Service("storefront", command, keys, _answers(http, f"http://127.0.0.1:{port}/"))
+    return Service("storefront", command, keys, _answers(http, f"{origins.storefront}/"))
+
+
+def _port(origin: str) -> str:
+    return origin.rsplit(":", 1)[1]
 
 
 def _step(number: int, what: str, *facts: str) -> None:

@@ -105,6 +105,14 @@ def stop_demo(demo: Demo) -> None:
         raise
 
 
+@pytest.fixture(scope="session")
+def shared_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """For tests that end nothing and count only what is their own."""
+    running = start_demo(tmp_path_factory.mktemp("shared-demo") / "data", 18500)
+    yield running
+    stop_demo(running)
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     running = start_demo(tmp_path_factory.mktemp("demo") / "data", 18400)

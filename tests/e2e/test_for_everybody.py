@@ -14,6 +14,11 @@ AXE = EXTENSION / "node_modules" / "axe-core" / "axe.min.js"
 PHONE, DESK = (390, 844), (1280, 900)
 
 
+@pytest.fixture(scope="module")
+def demo(shared_demo: Demo) -> Demo:
+    return shared_demo
+
+
 def violations(frame: Page | Frame) -> list[str]:
     """Every rule that axe-core has, best practice included."""
     frame.evaluate(AXE.read_text())

@@ -101,6 +101,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
+def demo(shared_demo: Demo) -> Demo:
+    return shared_demo
+
+
+@pytest.fixture(scope="module")
 def world(demo: Demo) -> Iterator[World]:
     with httpx.Client(timeout=15) as http:
         yield World(demo, http)
@@ -237,3 +242,13 @@ def test_a_session_typed_in_by_hand_claims_nothing(world: World) -> None:
     order = world.place(str(uuid.uuid4()), "orders/create", "orders/paid")
     world.wait_for_line(order, (0, 0, 1, 1, 0, 2900))
     assert world.events(order, "purchase_completed")[0]["attribution"] == "none"
+
+
+def test_shopify_keeps_no_secret_of_ours(world: World, demo: Demo) -> None:
+    """Whoever can read the shop's metafields and the pixel's settings learns nothing that opens anything."""
+    state = world.http.get(world.shopify).json()
+    kept = json.dumps([state["app_metafields"], state["pixel"]])
+    assert state["app_metafields"]["tryon.enabled"] is True
+    app = json.loads((demo.data_dir / "demo-app.json").read_text())
+    for secret in (*app.values(), demo.brand["api_key"], "shpat_", "shprt_"):
+        assert secret not in kept

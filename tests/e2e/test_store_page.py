@@ -13,6 +13,11 @@ PRODUCT = "/products/organic-cotton-tee"
 LISTEN = "window.heard = []; addEventListener('message', (event) => heard.push(event.data))"
 
 
+@pytest.fixture(scope="module")
+def demo(shared_demo: Demo) -> Demo:
+    return shared_demo
+
+
 def open_frame(page: Page, demo: Demo) -> FrameLocator:
     page.goto(demo.storefront + PRODUCT)
     page.evaluate(LISTEN)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Page
 
 from tests.e2e.conftest import Demo, wait_for
 
@@ -109,3 +110,21 @@ def test_backend_killed_before_the_callback(demo: Demo, person_photo: Path) -> N
     wait_for("the manifest", manifest_written, every_s=0.002)
     backend.send_signal(signal.SIGKILL)
     assert_ready_once(demo, avatar_id)
+
+
+def test_the_block_is_back_after_the_stand_in_died_and_forgot_everything(demo: Demo, page: Page) -> None:
+    (stand_in,) = demo.running("fake_shopify")
+    stand_in.send_signal(signal.SIGKILL)
+
+    def offered() -> bool | None:
+        answer = page.goto(f"{demo.storefront}/products/organic-cotton-tee")
+        return True if answer and answer.ok and page.locator("tryon-launcher").count() else None
+
+    def successor() -> bool | None:
+        return any(process.pid != stand_in.pid for process in demo.running("fake_shopify")) or None
+
+    wait_for("another stand-in", successor, every_s=0.2)
+    time.sleep(1)  # longer than the shop keeps what Shopify said
+    wait_for("the block", offered, timeout_s=60, every_s=0.5)
+    page.locator("tryon-launcher button").first.click()
+    page.wait_for_selector("dialog[data-ready]")
