@@ -55,6 +55,7 @@ from backend.shopify.install_controller import InstallController
 from backend.shopify.merchant_controller import MerchantController
 from backend.shopify.pixel_tokens import PixelTokens
 from backend.shopify.proxy_controller import ProxyController
+from backend.shopify.returns_controller import ReturnsController
 from backend.shopify.shop import Shopify, new_http
 from backend.shopify.storefront_controller import StorefrontController
 from backend.shopify.work import CheckoutLinks, ShopifyWork
@@ -91,6 +92,7 @@ FEATURES = (
     StorefrontController,
     InstallController,
     WebhookController,
+    ReturnsController,
 )
 
 DEPENDENCIES = {
