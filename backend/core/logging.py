@@ -26,7 +26,7 @@ REFUSAL_CODES = re.compile(r"[a-z][a-z_]{1,60}")
 """`code` is also the stable name of a refusal: that form may pass."""
 SECRET_VALUES = re.compile(
     r"tryon_(?:live|test)_\w+|shp[a-z]{2,4}_[\w-]+|eyJ[\w-]+\.[\w-]+\.[\w-]*|[?&#](?:token|k|c|id_token|code|state|hmac|signature)=[^\s\"'&]+|(?:https?|postgresql\S*)://[^\s/@\"']+@"
-    r"|/hooks/\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?s:DETAIL:.*)"
+    r"|/hooks/(?!shopify\b)\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?s:DETAIL:.*)"
 )
 """What is recognised inside any text: API keys, tokens, signed queries, passwords in addresses, hooks, e-mail,
 and the row that Postgres quotes under DETAIL."""
