@@ -15,7 +15,7 @@ from gpu_worker.local_endpoint.queue import Queue
 from gpu_worker.local_endpoint.server import create_app
 from gpu_worker.local_endpoint.store import Job, Store
 from gpu_worker.local_endpoint.webhooks import WebhookSender
-from tests.chaos.faults import subject_of
+from tests.chaos.faults import attempt_of, subject_of
 from tests.chaos.world import ENDPOINT_HOST, FastClock, World, write_log
 
 REFUSALS = {
@@ -149,6 +149,8 @@ class Troubles:
         return answer
 
     def _is_denied(self, job: Job) -> bool:
+        if self.faults.is_marked("forgotten", attempt_of(job.input)):
+            return True
         if not job.is_final:
             return self.faults.take("status answers 404 early", subject_of(job.input.encode()))
         return job.status == "COMPLETED" and self.faults.take("result expired")

@@ -68,6 +68,7 @@ WORKER = (
     "worker leaves in mid-poll",
     "worker out of memory",
     "worker hangs",
+    "worker ends what was given up",
     "worker answers any text",
     "worker answers a list",
     "worker refuses the photo",
@@ -119,6 +120,7 @@ COSTLY = frozenset(
         "worker dies, its heartbeat goes on",
         "worker out of memory",
         "worker hangs",
+        "worker ends what was given up",
         "worker answers any text",
         "worker answers a list",
         "upload address expired",
@@ -133,6 +135,14 @@ COSTLY = frozenset(
 """Each takes one of a job's three executions: it strikes a job at most once, or bad luck alone would exhaust it."""
 
 SUBJECT = re.compile(rb"/objects/avatars/[0-9a-f-]{36}/[0-9a-f-]{36}/([0-9a-f-]{36})/")
+
+
+ATTEMPT = re.compile(r'"attempt_id": ?"([0-9a-f-]{36})"')
+
+
+def attempt_of(input_json: str) -> str:
+    found = ATTEMPT.search(input_json)
+    return found[1] if found else ""
 
 
 def subject_of(body: bytes) -> str:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import httpx
 import msgspec
-import psycopg
 
 from backend.brands import bootstrap
 from backend.core.db import Database
@@ -199,7 +198,7 @@ class Run:
             case "database down":
                 await asyncio.to_thread(self.site.database_down, DATABASE_DOWN_S / self.site.world.speed)
             case "avatar erased meanwhile":
-                await self._erase_newest()
+                await self._erase_one()
             case "price missing":
                 self.site.rows("DELETE FROM gpu_prices RETURNING id")
                 await asyncio.sleep(PRICE_GONE_S / self.site.world.speed)
@@ -233,8 +232,8 @@ class Run:
 
     async def _give_chances(self) -> None:
         """A job alone gives no occasion to call one off."""
-        if self.site.world.faults.still_armed()["cancel fails"]:
-            await self._erase_newest()
+        if self.site.world.faults.still_armed()["cancel fails"] and self.begun % SUBMITTERS == 0:
+            await self._erase_one()
             self.site.world.faults.note("avatar erased meanwhile")
 
     async def ask_again(self) -> int:
@@ -261,11 +260,16 @@ class Run:
                     raise AssertionError(answer.text)
             await asyncio.sleep(0.05)
 
-    async def _erase_newest(self) -> None:
-        """Whoever came last goes first, while the work is under way."""
+    async def _erase_one(self) -> None:
+        """Somebody leaves while a worker is at it."""
+        at_work = await asyncio.to_thread(
+            self.site.rows,
+            "SELECT j.subject_id FROM jobs j JOIN job_attempts a ON a.job_id = j.id "
+            "WHERE j.state = 'running' AND a.state = 'submitted' ORDER BY a.submitted_at DESC LIMIT 1",
+        )
+        avatar_id = str(at_work[0][0]) if at_work else self.newest
+        self.erased.add(avatar_id)
         async with self._client() as http:
-            avatar_id = self.newest
-            self.erased.add(avatar_id)
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     answer = await http.delete(f"/v1/avatars/{avatar_id}")
@@ -284,13 +288,12 @@ class Run:
         told_s = moved_s = time.monotonic()
         while not self.is_over:
             self.site.keep_up()
-            with contextlib.suppress(psycopg.Error):
-                open_jobs, ended, open_attempts = await asyncio.to_thread(self._counts)
-                if ended != self.ended:
-                    moved_s = time.monotonic()
-                self.ended = ended
-                if self.is_submitted and self.is_sabotaged and not open_jobs and not open_attempts:
-                    self.is_over = not await self.ask_again()
+            open_jobs, ended, open_attempts = await asyncio.to_thread(self._counts)
+            if ended != self.ended:
+                moved_s = time.monotonic()
+            self.ended = ended
+            if self.is_submitted and self.is_sabotaged and not open_jobs and not open_attempts:
+                self.is_over = not await self.ask_again()
             now_s = time.monotonic()
             if now_s - told_s > TELL_S:
                 told_s = now_s

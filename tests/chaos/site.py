@@ -27,6 +27,7 @@ REPLICAS = ("replica-1", "replica-2")
 WORKERS = ("workers-1", "workers-2")
 ENDPOINTS = ("endpoint-1", "endpoint-2")
 START_TIMEOUT_S = 20.0
+DATABASE_TRIES, DATABASE_PAUSE_S = 100, 0.2
 SKEWS_S = {"dispatcher-1": (30.0, 0.0, -30.0, 0.0), "dispatcher-2": (0.0, -30.0, 0.0, 30.0)}
 """One after the other, life by life, in product time."""
 
@@ -119,9 +120,15 @@ class Site:
         self.cluster.start()
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed or self._connection.broken:
-            self._connection = psycopg.connect(plain(self.world.database_url), autocommit=True)
-        return self._connection.execute(sql.encode(), values or None).fetchall()
+        """What stands in the database, once it is there to be asked."""
+        for _ in range(DATABASE_TRIES):
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = psycopg.connect(plain(self.world.database_url), autocommit=True)
+                return self._connection.execute(sql.encode(), values or None).fetchall()
+            except psycopg.OperationalError:  # stopped, or this connection was dropped with the others
+                time.sleep(DATABASE_PAUSE_S)
+        raise AssertionError("the database does not come back")
 
 
 def plain(url: str) -> str:

@@ -27,6 +27,8 @@ from tests.chaos.world import World, write_log
 PER_ENDPOINT = 2
 PING_S = 0.6
 ORPHAN_PINGS = 15
+LATE_S = 3.0
+"""By then the next attempt is under way, or has succeeded."""
 GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
 NPZ = b"PK\x03\x04" + bytes(40)
 MANIFEST = "manifest.json"
@@ -160,6 +162,9 @@ class Worker:
             return True
         if fault := self.faults.take_any(INSTEAD, subject):
             return await self._misbehave(fault, job, order)
+        if self.faults.take("worker ends what was given up", subject):
+            self.faults.mark("forgotten", order.attempt_id)
+            await asyncio.sleep(LATE_S)
         if self.faults.take("upload cut off"):
             await self._cut_off_upload(order)
         is_leaving = self.faults.take("worker leaves in mid-job")
