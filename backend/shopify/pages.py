@@ -6,6 +6,7 @@ from backend.shopify.addresses import Addresses
 from backend.shopify.shop_domain import is_shop_domain
 
 ADMIN = "https://admin.shopify.com"
+STYLES = '<link rel="stylesheet" href="/admin/assets/admin.css">'
 
 
 def headers(addresses: Addresses, shop: str) -> dict[str, str]:
@@ -19,7 +20,7 @@ def headers(addresses: Addresses, shop: str) -> dict[str, str]:
         "style-src": f"'self' 'unsafe-inline' {addresses.cdn}",
         "img-src": f"'self' data: {addresses.cdn}",
         "font-src": addresses.cdn,
-        "connect-src": "'self'",
+        "connect-src": f"'self' {addresses.demo_url}".strip(),
         "frame-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'self'",
@@ -45,11 +46,11 @@ def bounce(addresses: Addresses, client_id: str) -> str:
 
 def shell(addresses: Addresses, client_id: str, shop: str) -> str:
     """What is on it comes from `/admin/api`, with a fresh token for each request."""
-    polaris = f'<script src="{escape(addresses.polaris)}"></script>'
+    head = f'<script src="{escape(addresses.polaris)}"></script>{STYLES}'
     return _document(
         addresses,
         client_id,
-        polaris,
+        head,
         scripts=("admin.js",),
         body=f'<main id="app" data-shop="{escape(shop)}"><p role=status>Loading …</p></main>',
     )

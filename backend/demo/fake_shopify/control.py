@@ -3,6 +3,9 @@
 POST /_/shops/{shop}                     {"hosts": {…}, "products": [{…}]}
 GET  /_/shops/{shop}                     what Shopify keeps for it
 GET  /_/shops/{shop}/id_token            a session token of its merchant
+GET  /_/shops/{shop}/products            for the resource picker: ids and titles
+GET  /_/shops/{shop}/extensions          as `shopify.app.extensions()` answers
+POST /_/shops/{shop}/block               the merchant has placed the block and saved
 POST /_/shops/{shop}/orders              {"lines": [{…}], "topics": ["orders/create", "orders/paid"]}
 POST /_/shops/{shop}/refunds             {"order_id", "units": {line id: n}, "restock_type"?, "return_id"?}
 POST /_/shops/{shop}/returns             {"order_id", "units": {…}, "reason"}
@@ -52,9 +55,22 @@ def _read(fake: FakeShopify, target: str, parts: Sequence[str]) -> Answer:
             return Response(operation.content, media_type="application/jsonl")
         case "shops", domain:
             return _said(_state(fake.shop(domain)), target)
-        case "shops", domain, "id_token":
-            return _said({"id_token": fake.session_token(domain)}, target)
+        case "shops", domain, what:
+            said = _of_shop(fake, fake.shop(domain), what)
+            return _said(said or {"errors": "Not Found"}, target, status=200 if said else 404)
     return _said({"errors": "Not Found"}, target, status=404)
+
+
+def _of_shop(fake: FakeShopify, shop: FakeShop, what: str) -> dict[str, Any]:
+    """What the stand-in for App Bridge asks; empty: nothing of that name."""
+    match what:
+        case "id_token":
+            return {"id_token": fake.session_token(shop.domain)}
+        case "products":
+            return {"products": [{"id": number, "title": one["title"]} for number, one in shop.products.items()]}
+        case "extensions":
+            return {"extensions": [_extension(shop)]}
+    return {}
 
 
 def _happen(fake: FakeShopify, shop: FakeShop, what: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -80,12 +96,26 @@ def _happen(fake: FakeShopify, shop: FakeShop, what: str, given: dict[str, Any])
             fake.webhooks.make(given["topic"], shop.domain, given["payload"])
         case "faults":
             shop.faults.append(Fault(given["kind"], int(given.get("status", 500)), str(given.get("retry_after", ""))))
+        case "block":
+            shop.is_block_placed = True
         case "revoke":
             shop.revoke_tokens()
         case "uninstall":
             shop.uninstall()
             fake.webhooks.make("app/uninstalled", shop.domain, {"id": shop.number, "myshopify_domain": shop.domain})
     return {}
+
+
+def _extension(shop: FakeShop) -> dict[str, Any]:
+    """Of the published theme."""
+    block = {
+        "handle": "tryon_button",
+        "name": "Size finder",
+        "target": "section",
+        "status": "active" if shop.is_block_placed else "available",
+        "activations": [{"target": "template--product", "themeId": "1"}] if shop.is_block_placed else [],
+    }
+    return {"handle": "tryon-theme", "type": "theme_app_extension", "activations": [block]}
 
 
 def _units(order: Order, given: dict[str, Any]) -> dict[int, int]:
