@@ -22,8 +22,8 @@ from gpu_worker.garments.brand.source import Source
 FORMAT_VERSION = 1
 Arrays = dict[str, NDArray[Any]]
 DENSE = ("index", "weight", "along", "angle", "share", "rows", "offset", "hull", "perimeter", "cut_row")
-BOUND = ("points", "faces", "part", "base", "arm", "underarm", "above", "below", "gap")
-INTEGERS = frozenset({"index", "cut_row", "faces", "part", "underarm", "above", "below"})
+BOUND = ("points", "faces", "part", "base", "arm", "yoke", "underarm", "above", "below", "gap")
+INTEGERS = frozenset({"index", "cut_row", "faces", "part", "yoke", "underarm", "above", "below"})
 
 
 def pack(sources: Mapping[str, Source], about: Mapping[str, Any], preview_png: bytes) -> bytes:

@@ -32,6 +32,8 @@ WHOLE_SHARE = 0.97
 WIDEST_SHARE = 1.15
 BLEND_ABOVE_M = (-0.02, 0.05)
 """From this far above the armpit's row to this, cloth passes from the trunk's rows to the skin it lies on."""
+YOKE_M, YOKE_BORDER_M, YOKE_ARM = (-0.035, 0.13), 0.04, 0.6
+"""About the armpit's height: where a top's cloth turns from hanging round the chest to lying on the shoulders."""
 ARM_START_M = (0.05, 0.10)
 ARMHOLE = (0.25, 0.7)
 """How much of an arm cloth about the armhole is."""
@@ -78,6 +80,7 @@ class Bound:
     points, faces, part : the proxy on its reference body
     skin_weights        : (P, V) which skin each vertex follows; base : (P, 3) where that skin is on the reference body
     arm                 : (P,) 0 on the trunk to 1 on an arm
+    yoke                : (P,) 2 where cloth passes from the trunk's rows to the skin, 1 close to there, else 0
     underarm            : lowest vertex between trunk and sleeve on the left, and on the right; empty without sleeves
     above, below, gap   : (K,) vertices that lie over others of the garment itself, and how far
     """
@@ -89,6 +92,7 @@ class Bound:
     base: Floats
     arm: Floats
     tubes: Mapping[str, BoundTube]
+    yoke: Ints
     underarm: Ints
     above: Ints
     below: Ints
@@ -119,7 +123,11 @@ def bind(
     above, below, gap = _layers(proxy, skin)
     base = np.asarray(weights @ tables.vertices)
     underarm = _underarm(proxy.points, arm) if category in TOPS else np.zeros(0, np.int32)
-    return Bound(proxy.points, proxy.faces, proxy.part, weights, base, arm, tubes, underarm, above, below, gap)
+    height = proxy.points[:, 2] - tables.armpit
+    inner = (height > YOKE_M[0]) & (height < YOKE_M[1])
+    outer = (height > YOKE_M[0] - YOKE_BORDER_M) & (height < YOKE_M[1] + YOKE_BORDER_M)
+    yoke = np.where((arm < YOKE_ARM) & (category in TOPS), inner.astype(np.int32) + outer, 0).astype(np.int32)
+    return Bound(proxy.points, proxy.faces, proxy.part, weights, base, arm, tubes, yoke, underarm, above, below, gap)
 
 
 def _underarm(points: Floats, arm: Floats) -> Ints:

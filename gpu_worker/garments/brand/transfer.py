@@ -18,7 +18,8 @@ from gpu_worker.garments.rings import GAP_M
 from gpu_worker.garments.support import at, centre, girth, radius
 from gpu_worker.garments.tables import BodyTables
 
-SMOOTHED = 6
+SMOOTHED, SPREAD_ROUNDS, SOFTENED = 6, 30, 14
+"""Rounds of averaging with neighbours: of what follows the skin, of what passes from rows to skin, of its borders."""
 HANG_SLOPE = 0.08
 LEAST_SCALE, MOST_SCALE = 0.85, 1.2
 TRUED = 2
@@ -58,6 +59,11 @@ def transferred(
     is_mixed = np.asarray(neighbours @ (mixing > 0.01).astype(np.float64)) > 0
     for _ in range(SMOOTHED):
         moved[is_mixed] = 0.4 * moved[is_mixed] + 0.6 * np.asarray(neighbours @ moved)[is_mixed]
+    inner, border = np.flatnonzero(bound.yoke == 2), np.flatnonzero(bound.yoke)
+    for zone, share, rounds in ((inner, 1.0, SPREAD_ROUNDS), (border, 0.5, SOFTENED)):
+        within = neighbours[zone]
+        for _ in range(rounds):
+            moved[zone] += share * (np.asarray(within @ moved) - moved[zone])
     placed = _armholes_lowered(bound, bound.points + moved, tables)
     pushed = push_out(placed, sheet, skin)
     return _layered(bound, pushed, skin)
