@@ -13,19 +13,19 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import msgspec
 
 from backend.brands import bootstrap
 from backend.core.db import Database
 from backend.operations.prices import Prices
-from tests.chaos.checks import Verdict, judge
-from tests.chaos.faults import EVERY, GROUPS
+from tests.chaos.checks import judge
+from tests.chaos.faults import EVERY
+from tests.chaos.report import Result, table
 from tests.chaos.site import DISPATCHERS, ENDPOINTS, REPLICAS, WORKERS, Site, site
 from tests.chaos.world import POOL, FastClock, World
 from tests.factories import photo
@@ -51,8 +51,6 @@ RARE = {
 """Jobs for each of those that stop everything for seconds."""
 MOST_EXTRA = 300
 """Jobs that are added at the end for faults that have not met their chance."""
-ASKED_AGAIN_AT_MOST = 200
-"""One job in so many may have the bad luck of three faults in a row."""
 STALLED_S = 90.0
 DATABASE_DOWN_S, PRICE_GONE_S = 10.0, 10.0
 USD_PER_HOUR = 0.69
@@ -80,34 +78,6 @@ BY_LIFE = "clock ahead or behind"
 
 class Stalled(Exception):
     """No job has ended for a long time, and some are not over."""
-
-
-class Result(msgspec.Struct):
-    """What one run showed."""
-
-    seed: int
-    jobs: int
-    wall_s: float
-    fired: Counter[str]
-    never_fired: list[str]
-    starts: dict[str, int]
-    asked_again: int
-    verdict: Verdict
-
-    @property
-    def is_good(self) -> bool:
-        return not self.faults
-
-    @property
-    def faults(self) -> list[str]:
-        found = list(self.verdict.faults)
-        if self.never_fired:
-            found.append(f"armed, but never fired: {', '.join(self.never_fired)}")
-        if self.verdict.extra_attempts > 1.5 * self.fired.total():
-            found.append(f"{self.verdict.extra_attempts} extra attempts for {self.fired.total()} faults")
-        if self.asked_again > max(1, self.jobs // ASKED_AGAIN_AT_MOST):
-            found.append(f"{self.asked_again} jobs had to be asked for again")
-        return found
 
 
 @dataclass
@@ -365,30 +335,6 @@ def run(folder: Path, jobs: int, seed: int, speed: float = SPEED, *, is_calm: bo
             asked_again=len(chaos.asked_again),
             verdict=judge(running, set(chaos.avatars), chaos.erased, set(chaos.asked_again)),
         )
-
-
-def table(result: Result) -> str:
-    verdict, fired = result.verdict, result.fired
-    extra, faults = verdict.extra_attempts, fired.total()
-    lines = [
-        f"seed {result.seed}, {result.jobs} jobs, {result.wall_s:.1f} s, {result.jobs / result.wall_s:.1f} jobs/s",
-        f"jobs      {spelled(verdict.jobs)}; effects {verdict.effects}",
-        f"attempts  {sum(verdict.attempts.values())}: {spelled(verdict.attempts)}",
-        f"again     {result.asked_again} given up after three executions and asked for again",
-        f"extra     {extra} attempts for {faults} faults: {extra / max(1, faults):.2f}",
-        f"costs     {verdict.costed} attempts reckoned, {verdict.unpriced} without a price",
-        f"starts    {spelled(result.starts)}",
-    ]
-    for group, names in GROUPS.items():
-        lines.append(f"{group} ({sum(fired[name] for name in names)})")
-        lines.extend(f"  {fired[name]:5}  {name}" for name in names)
-    lines.extend(f"BROKEN    {fault}" for fault in result.faults)
-    lines.append("GOOD" if result.is_good else "NOT GOOD")
-    return "\n".join(lines)
-
-
-def spelled(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 def say(sentence: str) -> None:

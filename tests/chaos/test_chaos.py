@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import EVERY
-from tests.chaos.run import Result, run, table
+from tests.chaos.report import Result, table
+from tests.chaos.run import run
 from tests.postgres import PostgresMissing, find_programs
 
 FIXED_SEED = 1
