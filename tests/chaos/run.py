@@ -116,7 +116,9 @@ class Run:
         """Arms what is due; what the run does itself is done one after the other."""
         planned, own = deque[tuple[float, str]]() if self.is_calm else self.plan(), asyncio.Queue[str]()
         doing = asyncio.create_task(self._do_all(own))
-        while planned and not self.is_winding_up:
+        while planned:
+            if self.is_winding_up:
+                planned = self._never_met()
             while planned and planned[0][0] * self.jobs <= self.submitted:
                 _, name = planned.popleft()
                 if name in OWN:
@@ -127,6 +129,11 @@ class Run:
         await own.join()
         doing.cancel()
         self.is_sabotaged = True
+
+    def _never_met(self) -> deque[tuple[float, str]]:
+        """A run that is stopped early shows each kind once all the same."""
+        met = {*self.site.world.faults.fired(), *self.site.world.faults.still_armed()}
+        return deque((0.0, name) for name in EVERY if name not in met)
 
     async def _do_all(self, own: asyncio.Queue[str]) -> None:
         dice = random.Random(f"own {self.seed}")
@@ -198,7 +205,8 @@ class Run:
     def _wants_more(self) -> bool:
         if self.begun < self.jobs:
             return True
-        return self.begun < self.jobs + MOST_EXTRA and bool(self.site.world.faults.still_armed())
+        is_waiting = bool(self.site.world.faults.still_armed()) or not self.is_sabotaged
+        return self.begun < self.jobs + MOST_EXTRA and is_waiting
 
     async def _give_chances(self) -> None:
         """A job alone gives no occasion to call one off."""
@@ -284,7 +292,7 @@ class Run:
         return open_jobs, all_jobs - open_jobs, open_attempts
 
     def wind_up(self) -> None:
-        """Told to stop: no more jobs and faults; what is under way is seen through and judged."""
+        """Told to stop: only the jobs that are still needed for every fault; what is under way is seen through."""
         say(f"stops at {self.begun} jobs")
         self.jobs, self.is_winding_up = self.begun, True
 
