@@ -83,6 +83,23 @@ def vertex_normals(points: Floats, faces: Ints) -> Floats:
     return unit
 
 
+def section_length(points: Floats, faces: Ints, height: float) -> float:
+    """Length of the line in which a horizontal plane cuts some triangles, metres."""
+    corners = points[faces]
+    above = corners[:, :, 2] > height
+    cut = np.flatnonzero(above.any(axis=1) & ~above.all(axis=1))
+    ends = []
+    for first, second in ((0, 1), (1, 2), (2, 0)):
+        low, high = corners[cut, first], corners[cut, second]
+        crosses = above[cut, first] != above[cut, second]
+        share = (height - low[:, 2]) / np.where(crosses, high[:, 2] - low[:, 2], 1.0)
+        point = low + share[:, None] * (high - low)
+        ends.append(np.where(crosses[:, None], point, np.nan))
+    stacked = np.stack(ends, axis=1)
+    span = np.nanmax(stacked, axis=1) - np.nanmin(stacked, axis=1)
+    return float(np.linalg.norm(span[:, :2], axis=1).sum())
+
+
 def quads(grid: Grid) -> Ints:
     """Triangles of a grid, their diagonals alternating so that cloth favours neither."""
     low_left, low_right = grid[:-1, :-1], grid[:-1, 1:]

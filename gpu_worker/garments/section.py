@@ -4,28 +4,11 @@ import numpy as np
 
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.dress import Dressed
-from gpu_worker.garments.pattern import quads
-from gpu_worker.garments.sleeve import BELOW_ARMPIT_M, WHOLE_M
+from gpu_worker.garments.pattern import quads, section_length
+from gpu_worker.garments.sleeve import BELOW_ARMHOLE_M
 from gpu_worker.garments.tables import BodyTables
 
 LEG_MEASURES = frozenset({"thigh", "knee", "hem"})
-
-
-def section_length(points: Floats, faces: Ints, height: float) -> float:
-    """Length of the line in which a horizontal plane cuts some triangles, metres."""
-    corners = points[faces]
-    above = corners[:, :, 2] > height
-    cut = np.flatnonzero(above.any(axis=1) & ~above.all(axis=1))
-    ends = []
-    for first, second in ((0, 1), (1, 2), (2, 0)):
-        low, high = corners[cut, first], corners[cut, second]
-        crosses = above[cut, first] != above[cut, second]
-        share = (height - low[:, 2]) / np.where(crosses, high[:, 2] - low[:, 2], 1.0)
-        point = low + share[:, None] * (high - low)
-        ends.append(np.where(crosses[:, None], point, np.nan))
-    stacked = np.stack(ends, axis=1)
-    span = np.nanmax(stacked, axis=1) - np.nanmin(stacked, axis=1)
-    return float(np.linalg.norm(span[:, :2], axis=1).sum())
 
 
 EDGE_M = 0.012
@@ -73,10 +56,9 @@ def measured_sleeve(dressed: Dressed, size: str, tables: BodyTables) -> dict[str
 
 
 def upper_arm_mark(dressed: Dressed, size: str, tables: BodyTables) -> float:
-    """How far along the arm a garment's upper arm is measured: below the armhole, where the sleeve is whole."""
+    """How far along the arm a garment's upper arm is measured."""
     local = _along_arm(dressed.sizes[size].points, tables)
-    loop = local[dressed.pattern.panels["sleeve.L"][0], 2]
-    return max(float(loop[0]) + BELOW_ARMPIT_M, float(loop.max()) + WHOLE_M)
+    return float(local[dressed.pattern.panels["sleeve.L"][0], 2].max()) + BELOW_ARMHOLE_M
 
 
 def _along_arm(points: Floats, tables: BodyTables) -> Floats:

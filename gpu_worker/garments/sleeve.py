@@ -3,11 +3,13 @@
 Convention: `along` is metres down the arm from the shoulder joint; angles are about the arm's axis.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from gpu_worker.body.arrays import Floats
+from gpu_worker.body.arrays import Floats, Ints
+from gpu_worker.garments.pattern import section_length
 from gpu_worker.garments.rings import GAP_M, perimeter
 from gpu_worker.garments.support import CIRCLE, at, girth, radius, smoothstep
 from gpu_worker.garments.tables import Tube
@@ -16,16 +18,17 @@ SAG = 0.7
 """Share of a sleeve's surplus that hangs under the arm."""
 BLEND_M, BLEND_SHARE = 0.11, 0.75
 """Over what length a sleeve turns from the armhole's shape to its own, and at most over which share of it."""
-BELOW_ARMPIT_M = 0.025
-"""Where a garment's upper arm is measured, square to the arm."""
-WHOLE_M = 0.004
-"""Beyond the armhole's furthest point, where the sleeve is a whole ring."""
+BELOW_ARMHOLE_M = 0.022
+"""Beyond the armhole's furthest point, square to the arm: where a garment's upper arm is measured."""
 LONG_M = 0.35
 """Sleeves longer than this narrow towards the cuff and then keep its girth."""
 CUFF_M, CUFF_EASE = 0.05, 1.12
-TRUED_LEVELS, TRUED_TIMES, LENGTH_ROWS = 12, 3, 10
+TRUED_LEVELS, TRUED_STEPS, LENGTH_TIMES, LENGTH_ROWS = 12, 14, 3, 10
+MARK_TIMES, NEAR_MARK_M = 5, 0.03
+"""How often the cloth's girth at the mark is put right between its rows, and how far that reaches."""
+CLOSE_M, LEAST_SLOPE = 0.0005, 0.05
 SHORTEST_M = 0.008
-GAIN, MOST_M = 1.4, 0.06
+GAIN, MOST_M = 1.8, 0.08
 """More than once, for columns that lie on the skin cannot give."""
 
 Row = dict[str, float]
@@ -48,10 +51,10 @@ class Sleeve:
         turn = -1.0 if is_left else 1.0
         self.final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
         self.loop_angle = self.final + (np.arctan2(up, across) - self.final + np.pi) % (2 * np.pi) - np.pi
-        self.shoulder = loop[shoulder]
-        self.mark = max(float(self.start[0]) + BELOW_ARMPIT_M, float(self.start.max()) + WHOLE_M)
+        self.loop, self.shoulder = loop, loop[shoulder]
+        self.mark = float(self.start.max()) + BELOW_ARMHOLE_M
         self._end_at(float(self.start[shoulder]) + row["sleeve"])
-        for _ in range(TRUED_TIMES):
+        for _ in range(LENGTH_TIMES):
             top = self._tube(self._between(LENGTH_ROWS)[:, [shoulder]], [shoulder]).points()[:, 0]
             length = float(np.linalg.norm(np.diff(top, axis=0, prepend=self.shoulder[None]), axis=1).sum())
             self._end_at(self.end + row["sleeve"] - length)
@@ -69,7 +72,7 @@ class Sleeve:
         """(levels,) metres further out that give the chart's girths."""
         rings = self._tube(np.broadcast_to(self._levels[:, None], (TRUED_LEVELS, columns)))
         more = np.zeros(TRUED_LEVELS)
-        for _ in range(2 * TRUED_TIMES):
+        for _ in range(TRUED_STEPS):
             short = self.girth_at(self._levels) - perimeter(rings.points(more[:, None]))
             more = np.clip(more + GAIN * short / (2 * np.pi), -MOST_M, MOST_M)
         return more
@@ -87,11 +90,25 @@ class Sleeve:
         """The chart's girth, straight between what it gives."""
         return np.interp(along, self._stations, self._girths)
 
-    def rows(self, count: int) -> Floats:
-        """(count, K, 3) points of the rows after the loop, down to the opening."""
+    def rows(self, faces: Ints, count: int) -> Floats:
+        """(count, K, 3) points of the rows after the loop, down to the opening.
+
+        faces : triangles of loop and rows together, numbered row by row
+        """
         along = self._between(count)
+        tube = self._tube(along)
         more = np.interp(along, self._levels, self._more)
-        return self._tube(along).points(more * smoothstep((along - self.start) / (self.mark - self.start), 0.0, 1.0))
+        more *= smoothstep((along - self.start) / (self.mark - self.start), 0.0, 1.0)
+        near = np.exp(-(((along - self.mark) / NEAR_MARK_M) ** 2))
+        axes = np.stack([self.tube.first[0], self.tube.second[0], self.tube.normal[0]], axis=1)
+        wanted = float(self.girth_at(np.array([self.mark]))[0])
+
+        def excess(amount: float) -> float:
+            sheet = np.concatenate([self.loop[None], tube.points(more + near * amount)]).reshape(-1, 3)
+            return section_length((sheet - self.tube.origin[0]) @ axes, faces, self.mark) - wanted
+
+        amount = _secant(excess, MOST_M) if self.mark < self.end else 0.0
+        return tube.points(more + near * amount)
 
     def _between(self, count: int) -> Floats:
         share = np.linspace(0, 1, count + 1)[1:, None]
@@ -135,3 +152,17 @@ class _Tube:
         wide = np.maximum(self.reach + more, np.minimum(self.bare, self.reach))
         placed: Floats = self.axis + wide[..., None] * self.out
         return placed
+
+
+def _secant(excess: Callable[[float], float], most: float) -> float:
+    """Where a rising function of metres of girth passes 0, or as near as `most` either way comes."""
+    before, at_before = 0.0, excess(0.0)
+    amount = float(np.clip(-at_before / (2 * np.pi), -most, most))
+    for _ in range(MARK_TIMES):
+        here = excess(amount)
+        slope = (here - at_before) / (amount - before) if amount != before else 0.0
+        if abs(here) < CLOSE_M or slope < LEAST_SLOPE:
+            break
+        before, at_before = amount, here
+        amount = float(np.clip(amount - here / slope, -most, most))
+    return amount

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
-from gpu_worker.garments.pattern import Pattern, closed, numbers
+from gpu_worker.garments.pattern import Pattern, closed, numbers, quads
 from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, place, solve_fill
 from gpu_worker.garments.sleeve import Sleeve
 from gpu_worker.garments.support import ANGLES, girth, radius, smoothstep
@@ -109,6 +109,12 @@ class TopPattern:
     def _loop(self, front: Ints, back: Ints) -> Ints:
         """From under the arm up the front, over the shoulder and down the back."""
         return np.concatenate([front, back[-2:0:-1]])
+
+    @cached_property
+    def sleeve_faces(self) -> Ints:
+        """(F, 3) of one sleeve alone, its loop first, numbered row by row."""
+        rows, columns = self.sleeves[".L"].shape
+        return quads(closed(numbers(0, rows, columns)))
 
     @cached_property
     def neck(self) -> Ints:
@@ -436,7 +442,7 @@ class TopBuilder:
         grid = self.pattern.sleeves[side]
         loop = points[self.pattern.loops[side]]
         sleeve = Sleeve(self.tables.arms[side], loop, row, shoulder=UPPER_ROWS, is_left=side == ".L")
-        points[grid[1:]] = sleeve.rows(len(grid) - 1)
+        points[grid[1:]] = sleeve.rows(self.pattern.sleeve_faces, len(grid) - 1)
 
 
 def _grid_normals(panel: Floats) -> Floats:
