@@ -106,10 +106,14 @@ class SizeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LookParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the cloth looks. `colour` is #rrggbb; `fabric` one of the worker's textures, "" for the category's own."""
+    """How the cloth looks. `colour` is #rrggbb; `fabric` one of the worker's textures, "" for the category's own.
+
+    tile_cm : width of one tile of the input `texture` on the cloth
+    """
 
     colour: str = "#5b7086"
     fabric: str = ""
+    tile_cm: float = 10.0
 
 
 class GarmentParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,6 +148,7 @@ class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `preview.glb` (from a chart), `garment.npz` and `preview.png` (from GLBs).
     kind `dress`: `DressParams`; inputs `body` (an avatar's `body.npz`) and, for a brand's own model, `garment` (its
     `garment.npz`); output `garment.glb`.
+    Both may have the inputs `photo` (the garment's front on a plain ground) and `texture` (a tile of its cloth).
     All: output `manifest.json`, written last.
     """
 

@@ -42,6 +42,7 @@ MANIFEST = "manifest.json"
 AVATAR_INPUTS = frozenset({"photo", "photo_side"})
 AVATAR_OUTPUTS = frozenset({"avatar.glb", "body.npz", MANIFEST})
 GARMENT_OUTPUTS = frozenset({"preview.glb", "preview.png", "garment.npz", MANIFEST})
+LOOK_INPUTS = frozenset({"photo", "texture"})
 DRESS_INPUTS = (frozenset({"body"}), frozenset({"body", "garment"}))
 DRESS_OUTPUTS = frozenset({"garment.glb", MANIFEST})
 LAST_STAGE_REPORTED = Stage.BUILDING
@@ -246,7 +247,7 @@ class _JobRunner:
         try:
             if task.kind == "garment":
                 garment = msgspec.convert(task.params, GarmentParams)
-                if task.inputs.keys() != {f"size_{place}" for place in range(len(garment.uploads))}:
+                if task.inputs.keys() - LOOK_INPUTS != {f"size_{place}" for place in range(len(garment.uploads))}:
                     raise InputInvalid
                 return lambda inputs, on_stage: tailor.run_garment(garment, inputs, on_stage)
             dress = msgspec.convert(task.params, DressParams)
@@ -320,7 +321,9 @@ def decode_job(content: object) -> JobInput:
     elif task.kind == "garment":
         if task.outputs.keys() != GARMENT_OUTPUTS:
             raise InputInvalid
-    elif task.kind == "dress" and (task.inputs.keys() not in DRESS_INPUTS or task.outputs.keys() != DRESS_OUTPUTS):
+    elif task.kind == "dress" and (
+        task.inputs.keys() - LOOK_INPUTS not in DRESS_INPUTS or task.outputs.keys() != DRESS_OUTPUTS
+    ):
         raise InputInvalid
     return task
 

@@ -18,11 +18,12 @@ from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, compl
 from gpu_worker.garments.drape import DrapeFailed
 from gpu_worker.garments.dress import Dressed, DressedBody
 from gpu_worker.garments.garment_job import Dresser, DressRefused, GarmentSpec
-from gpu_worker.garments.look import Look
+from gpu_worker.garments.look import Look, check_look
 
 PREVIEW, PICTURE, PREPARED = "preview.glb", "preview.png", "garment.npz"
 WORN = "garment.glb"
 BODY, GARMENT = "body", "garment"
+PHOTO, TEXTURE = "photo", "texture"
 TOO_SMALL = "The cloth would have to stretch by more than a third."
 MANNEQUIN = Shape(gender=0.5, weight=0.5, muscle=0.5, height=0.4)
 """Who wears a preview: between the sexes, of middle build."""
@@ -53,7 +54,8 @@ class Tailor:
             return self._run_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
-        spec = _spec(params)
+        spec = _spec(params, inputs)
+        check_look(spec.look)
         reports = [_check(spec.category, size, row) for size, row in spec.sizes_cm.items()]
         result = GarmentResult(reports)
         usable = {report.size for report in reports if report.state != "unavailable"}
@@ -68,7 +70,7 @@ class Tailor:
         """The brand's own models, made ready to be put on any body; a size without one is graded from another."""
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
-        spec = _spec(params)
+        spec = _spec(params, {})
         glbs = {size: inputs[f"size_{place}"] for place, size in enumerate(params.uploads)}
         try:
             with _timed(timings_ms, "prepare"):
@@ -88,7 +90,7 @@ class Tailor:
             return self._wear_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
-        spec = _spec(params.garment)
+        spec = _spec(params.garment, inputs)
         with _timed(timings_ms, "body"):
             body = self.dresser.body(inputs[BODY])
         on_stage(Stage.BUILDING)
@@ -151,14 +153,20 @@ def _drape(body: DressedBody, dressed: Dressed, wanted: list[str], on_stage: OnS
     return Dressed(dressed.category, dressed.pattern, sizes), done
 
 
-def _spec(params: GarmentParams) -> GarmentSpec:
+def _spec(params: GarmentParams, inputs: Mapping[str, bytes]) -> GarmentSpec:
     if params.category not in CATEGORIES:
         raise DressRefused("garment_invalid", f"{params.category!r} is not one of {', '.join(CATEGORIES)}.")
     category: Category = params.category
     return GarmentSpec(
         category,
         {row.size: row.garment_cm for row in params.sizes},
-        Look(linear(params.look.colour), fabric=params.look.fabric),
+        Look(
+            linear(params.look.colour),
+            fabric=params.look.fabric,
+            texture=inputs.get(TEXTURE),
+            tile_cm=params.look.tile_cm,
+            photo=inputs.get(PHOTO),
+        ),
     )
 
 

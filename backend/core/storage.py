@@ -61,7 +61,7 @@ SOURCES = Bucket(
     "sources",
     is_public=False,
     max_bytes=20 * MEGABYTE,
-    media_types=(GLB, "image/png", "application/json", NPZ),
+    media_types=(GLB, "image/png", "image/jpeg", "application/json", NPZ),
     cache=Cache.PRIVATE,
 )
 BUCKETS = {bucket.name: bucket for bucket in (PHOTOS, AVATARS, GARMENTS, SOURCES)}

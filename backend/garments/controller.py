@@ -1,7 +1,7 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from litestar import Controller, Request, Response, delete, get, patch, post, put
@@ -23,18 +23,22 @@ from backend.core.storage import GLB, HEAD_BYTES, SOURCES, ObjectNotFound
 from backend.garments.errors import (
     GarmentNotFound,
     InvalidModel,
+    InvalidPicture,
     InvalidSizeChart,
     ModelTooLarge,
+    PictureTooLarge,
     ProductTaken,
 )
 from backend.garments.models import Garment
 from backend.garments.schemas import GarmentChanges, GarmentPage, GarmentView, NewGarment
 from backend.garments.service import GarmentService, check_size
-from backend.garments.uploads import kept_model
+from backend.garments.uploads import kept_file
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_GARMENT_BYTES = 256_000
+MAX_PICTURE_BYTES = 8_000_000
+PICTURES = ("image/png", "image/jpeg")
 PREVIEW_LIFE = timedelta(minutes=15)
 
 
@@ -43,12 +47,22 @@ async def provide_garments(db_session: NamedDependency[AsyncSession], state: Sta
 
 
 @dataclass
-class TakesModel(Operation):
+class TakesFile(Operation):
     """An operation whose body is a file as it is."""
 
+    media_types: ClassVar[tuple[str, ...]] = ()
+
     def __post_init__(self) -> None:
-        content = {GLB: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))}
-        self.request_body = RequestBody(content=content, required=True)
+        file = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+        self.request_body = RequestBody(content=dict.fromkeys(self.media_types, file), required=True)
+
+
+class TakesModel(TakesFile):
+    media_types = (GLB,)
+
+
+class TakesPicture(TakesFile):
+    media_types = PICTURES
 
 
 async def model_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -154,9 +168,49 @@ class GarmentController(Controller):
         async with state.database.transaction(read_only=True) as session:
             check_size(await GarmentService(session, state.clock).get(brand.brand_id, garment_id), size)
         body = await _model(request)
-        async with kept_model(state.store, brand.brand_id, garment_id, body) as source:
+        async with kept_file(state.store, brand.brand_id, garment_id, body, GLB) as source:
             garment = await garments.put_size(brand.brand_id, garment_id, size, source)
         return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
+
+    @put(
+        "/{garment_id:uuid}/look/{picture:str}",
+        operation_id="put_garment_picture",
+        status_code=202,
+        operation_class=TakesPicture,
+        request_max_body_size=MAX_PICTURE_BYTES,
+        responses=refusals(Unauthorized, GarmentNotFound, InvalidPicture, PictureTooLarge, Unavailable),
+    )
+    async def put_garment_picture(
+        self,
+        request: Request[Any, Any, Any],
+        garments: NamedDependency[GarmentService],
+        brand: NamedDependency[BrandContext],
+        state: State,
+        garment_id: FromPath[UUID],
+        picture: FromPath[Literal["photo", "texture"]],
+    ) -> Response[GarmentView]:
+        """`photo`: the garment's front on a plain ground; `texture`: a tile of its cloth. The body is the picture."""
+        async with state.database.transaction(read_only=True) as session:
+            await GarmentService(session, state.clock).get(brand.brand_id, garment_id)
+        body, media_type = await _picture(request)
+        async with kept_file(state.store, brand.brand_id, garment_id, body, media_type) as source:
+            garment = await garments.put_picture(brand.brand_id, garment_id, picture, source)
+        return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
+
+    @delete(
+        "/{garment_id:uuid}/look/{picture:str}",
+        operation_id="delete_garment_picture",
+        responses=refusals(Unauthorized, GarmentNotFound),
+    )
+    async def delete_garment_picture(
+        self,
+        garments: NamedDependency[GarmentService],
+        brand: NamedDependency[BrandContext],
+        garment_id: FromPath[UUID],
+        picture: FromPath[Literal["photo", "texture"]],
+    ) -> None:
+        """The colour counts again."""
+        await garments.put_picture(brand.brand_id, garment_id, picture, None)
 
     @delete("/{garment_id:uuid}", operation_id="delete_garment", responses=refusals(Unauthorized, GarmentNotFound))
     async def delete_garment(
@@ -180,6 +234,20 @@ async def _model(request: Request[Any, Any, Any]) -> bytes:
     if not matches_type(body[:HEAD_BYTES], len(body), GLB):
         raise InvalidModel("The file is no binary glTF 2.0, or not all of it has arrived.", field="body")
     return body
+
+
+async def _picture(request: Request[Any, Any, Any]) -> tuple[bytes, str]:
+    try:
+        body = await request.body()
+    except ClientException as error:
+        if error.status_code != HTTP_413_REQUEST_ENTITY_TOO_LARGE:
+            raise
+        detail = f"A picture has at most {MAX_PICTURE_BYTES:,} bytes."
+        raise PictureTooLarge(detail, max_bytes=MAX_PICTURE_BYTES) from error
+    for media_type in PICTURES:
+        if matches_type(body[:HEAD_BYTES], len(body), media_type):
+            return body, media_type
+    raise InvalidPicture("Send the picture itself, a PNG or JPEG: no address is ever fetched.", field="body")
 
 
 async def _view(state: State, garment: Garment) -> GarmentView:

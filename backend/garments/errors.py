@@ -34,6 +34,17 @@ class InvalidFile(InvalidRequest):
     title = "The file cannot be read"
 
 
+class InvalidPicture(InvalidRequest):
+    code = "look_invalid"
+    title = "Not a picture of a look"
+
+
+class PictureTooLarge(AppError):
+    status = 413
+    code = "look_too_large"
+    title = "The picture is too large"
+
+
 class InvalidSizeChart(InvalidRequest):
     """Carries `problems`: each with a code, a sentence, and the row and column it is about."""
 

@@ -9,7 +9,13 @@ from backend.garments.bands import band
 from backend.garments.categories import GIRTHS, USUAL_STRETCH, Category, Stretch
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
+from backend.jobs.work import ObjectInput
 from gpu_worker.contract import GarmentParams, LookParams, SizeRow
+
+
+def pictures(garment: Garment) -> dict[str, ObjectInput]:
+    """Of its look."""
+    return msgspec.convert(garment.look_pictures or {}, dict[str, ObjectInput])
 
 
 def _design_ease_cm(garment: Garment, category: Category) -> dict[str, float]:

@@ -46,6 +46,8 @@ class Garment(BrandOwned):
     """Girth → garment less body, for a chart of body measures; NULL: the middle of what fits well."""
     look: Mapped[dict[str, str]] = mapped_column(Json())
     """`contract.LookParams`."""
+    look_pictures: Mapped[dict[str, dict[str, object]] | None] = mapped_column(Json())
+    """`photo` and `texture` → `work.ObjectInput`, where the brand has sent them."""
     status: Mapped[str]
     """Of the mesh; sizes are recommended from the chart whatever it says."""
     job_id: Mapped[UUID | None]

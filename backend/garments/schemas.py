@@ -37,7 +37,9 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the cloth looks in the picture; what is left out is the category's own."""
 
     colour: Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")] = LookParams().colour
-    fabric: Annotated[str, Meta(max_length=40)] = ""
+    fabric: Literal["", "jersey", "poplin", "twill", "denim", "fleece", "crepe"] = ""
+    tile_cm: Annotated[float, Meta(ge=0.5, le=100)] = LookParams().tile_cm
+    """How wide one tile of the texture is on the cloth."""
 
 
 class NewGarment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,6 +100,8 @@ class GarmentView(msgspec.Struct, frozen=True):
     shopify_product_id: int | None
     waist_at: str | None
     look: Look
+    look_pictures: list[str]
+    """Which of `photo` and `texture` there are."""
     external_id: str | None
     fit_bands: dict[str, list[float]] | None
     design_ease_cm: dict[str, float] | None
@@ -124,6 +128,7 @@ class GarmentView(msgspec.Struct, frozen=True):
             shopify_product_id=garment.shopify_product_id,
             waist_at=garment.waist_at,
             look=msgspec.convert(garment.look, Look),
+            look_pictures=sorted(garment.look_pictures or {}),
             external_id=garment.external_id,
             fit_bands=garment.fit_bands,
             design_ease_cm=garment.design_ease_cm,

@@ -19,7 +19,7 @@ from backend.garments.bands import BandRefused, own_band
 from backend.garments.categories import GIRTHS, USUAL_STRETCH, Category, Stretch
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
 from backend.garments.errors import ExternalIdTaken, GarmentNotFound, InvalidSizeChart, ProductTaken, SizeNotFound
-from backend.garments.mesh import garment_params
+from backend.garments.mesh import garment_params, pictures
 from backend.garments.models import PENDING, REFUSED, Garment, GarmentUpload
 from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart, given
 from backend.jobs import states
@@ -155,6 +155,20 @@ class GarmentService:
         await self._order_mesh(garment, Priority.SOON)
         return garment
 
+    async def put_picture(self, brand_id: UUID, garment_id: UUID, name: str, picture: ObjectInput | None) -> Garment:
+        """A picture of its look, already stored; it replaces an earlier one. None takes it away."""
+        garment = await self.get(brand_id, garment_id)
+        known = pictures(garment)
+        if name in known:
+            self._erase_source(garment.brand_id, garment.id, known.pop(name).key)
+        kept = known | ({} if picture is None else {name: picture})
+        garment.look_pictures = msgspec.to_builtins(kept) or None
+        await self.session.flush()
+        await self._order_mesh(garment, Priority.SOON)
+        for listener in self.listeners:
+            await listener.garment_changed(self.session, garment)
+        return garment
+
     async def uploads(self, garment: Garment) -> list[GarmentUpload]:
         """In the chart's order."""
         found = await self.session.scalars(
@@ -179,14 +193,17 @@ class GarmentService:
             await self.session.delete(upload)
 
     def _erase_upload(self, upload: GarmentUpload) -> None:
+        self._erase_source(upload.brand_id, upload.garment_id, upload.source_key)
+
+    def _erase_source(self, brand_id: UUID, garment_id: UUID, key: str) -> None:
         """A job that is under way may still read it."""
         self.erasures.request(
-            upload.brand_id,
+            brand_id,
             SOURCES.name,
             "object",
-            upload.source_key,
+            key,
             reason="replaced",
-            subject=("garment", upload.garment_id),
+            subject=("garment", garment_id),
             not_before=self.clock.now() + states.DEADLINE,
         )
 
@@ -194,12 +211,13 @@ class GarmentService:
         """Checked and shown on a mannequin, once for each version; an unchanged one stays as it is."""
         uploads = await self.uploads(garment)
         params = msgspec.to_builtins(garment_params(garment, [upload.size for upload in uploads]))
-        inputs = {
+        models = {
             f"size_{place}": ObjectInput(
                 SOURCES.name, upload.source_key, upload.source_sha256, upload.source_bytes, GLB
             )
             for place, upload in enumerate(uploads)
         }
+        inputs = models or pictures(garment)  # a brand's own models bring their look along
         secret = await self.session.scalar(select(Brand.cache_secret).where(Brand.id == garment.brand_id))
         if secret is None:
             raise LookupError("The brand of a garment is gone.")

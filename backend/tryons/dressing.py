@@ -15,7 +15,7 @@ from backend.brands.models import Brand
 from backend.core.clock import Clock
 from backend.core.db import insert_new
 from backend.core.storage import AVATARS, GLB, NPZ, SOURCES, person_prefix
-from backend.garments.mesh import garment_params
+from backend.garments.mesh import garment_params, pictures
 from backend.garments.models import PENDING, REFUSED, Garment
 from backend.garments.service import GarmentService
 from backend.jobs import states
@@ -214,4 +214,5 @@ def _inputs(avatar: Avatar, garment: Garment) -> dict[str, ObjectInput]:
         inputs["garment"] = ObjectInput(
             SOURCES.name, garment.prepared_key, garment.prepared_sha256, garment.prepared_bytes, NPZ
         )
-    return inputs
+        return inputs  # a brand's own models bring their look along
+    return inputs | pictures(garment)

@@ -105,7 +105,7 @@ IDS: dict[str, MakeId] = {
 }
 """For each path parameter that names a row: how to make one that belongs to an owner."""
 
-WORDS = {"size": "M", "name": "index.js"}
+WORDS = {"size": "M", "picture": "photo", "name": "index.js"}
 """Path parameters that are no row."""
 
 
@@ -128,6 +128,10 @@ async def a_garment_change(_: Given, __: Owner) -> dict[str, Any]:
 async def some_bands(_: Given, __: Owner) -> dict[str, Any]:
     limits = {"chest": [-2, 0, 6, 14]}
     return {"json": {"category": "t-shirt", "stretch": "knit", "measures": "garment", "limits_cm": limits}}
+
+
+async def a_picture(_: Given, __: Owner) -> dict[str, Any]:
+    return {"content": photo()}
 
 
 async def a_model(_: Given, __: Owner) -> dict[str, Any]:
@@ -156,6 +160,7 @@ BODIES: dict[str, MakeBody] = {
     "create_garment": a_garment_body,
     "change_garment": a_garment_change,
     "put_garment_size": a_model,
+    "put_garment_picture": a_picture,
     "put_fit_bands": some_bands,
     "import_garments": a_table,
     "create_avatar": an_avatar_form,

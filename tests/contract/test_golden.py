@@ -18,10 +18,10 @@ from gpu_worker.handler import avatar_params, decode_job
 GOLDEN = Path(__file__).parent / "golden"
 SHA256 = {
     "job_input_answers.v1.json": "30f0f895e20334dc96549060acc89415a83a67e97e1ce3ad9f3be69a672a1eb7",
-    "job_input_dress.v1.json": "ff23e8e8653349eb30ee98138e1e06263fd6e1dae8a63e634ab42169e29f184c",
-    "job_input_dress_models.v1.json": "9a9dae7e100636821a65f3c82d632daf873f68cb68a476ab0d7d12d711ce64ce",
-    "job_input_garment.v1.json": "338b29f1191a2f70d6ec32463b63c9aef0d78e7a165b611b55649607e4c7876e",
-    "job_input_garment_models.v1.json": "d93059a6f2f9d2929dbab7271b4429bcfabffc74a669bd50ced90b7d9c2fda91",
+    "job_input_dress.v1.json": "6f792eb0c55208434b17af9e1e277fbdf00565ef30618efe33302f9be3108579",
+    "job_input_dress_models.v1.json": "f747c5dcb8b6eb70e0e4c81a5eab6c6de1bda8fa735f06e38700fa57bbeee0d0",
+    "job_input_garment.v1.json": "e820fd08617c968a9176ff9c1858663ab3fc7b716adf167c16e1f65c7ef5bd04",
+    "job_input_garment_models.v1.json": "4800bf9147039dd29c86cd7bb9c2c725eafddc7fd30ed1417e903bba20600615",
     "job_input_noop.v1.json": "34051dd5e8d84ecf64ee53e71bee273aac99298fb5d48d679f09b4eddccd94a0",
     "job_input_photo.v1.json": "3062f0e47c86e1284faca66939da1abe20bfacdc62a98520ea1bc35ce93c24a8",
     "job_input_traced.v1.json": "a0d1f778998d307a57ce0390727e08cf3583f7dd98f8b6363a0353e8dd09880e",

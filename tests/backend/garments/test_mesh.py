@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from gpu_worker.contract import GarmentParams, GarmentResult, SizeReport
 from tests.backend.conftest import Finish, Step
-from tests.factories import CHART, Given, GivenBrand
+from tests.factories import CHART, Given, GivenBrand, photo
 from tests.fakes import HandClock
 from tests.scripted_endpoint import GLB, NPZ, ScriptedEndpoint, SubmittedJob, manifest_of, record_of, rows, upload
 
@@ -220,3 +220,59 @@ class TestPutSize:
         assert (await bench.put(garment, "2X%2F3X")).status_code == 202
         answer = await bench.put(garment, "M")
         assert (answer.status_code, answer.json()["code"]) == (404, "size_not_found")
+
+
+class TestLook:
+    async def test_pictures_of_it_go_to_the_worker_and_onto_bodies(
+        self, http: httpx.AsyncClient, given: Given, brand: GivenBrand, bench: Bench, endpoint: ScriptedEndpoint,
+        step: Step, finish: Finish,
+    ) -> None:  # fmt: skip
+        garment = await given.garment(brand, look={"fabric": "denim", "tile_cm": 4})
+        await step()
+        await finish(endpoint.newest_of("garment"))
+        path = f"/v1/garments/{garment['id']}/look"
+        answer = await http.put(f"{path}/photo", content=photo(), headers=brand.headers)
+        assert (answer.status_code, answer.json()["look_pictures"], answer.json()["status"]) == (
+            202,
+            ["photo"],
+            "pending",
+        )
+        await http.put(f"{path}/texture", content=PNG, headers=brand.headers)
+        await step()
+        newest = max(endpoint.all_of("garment"), key=lambda job: len(job.input.inputs))
+        assert {name: file.media_type for name, file in newest.input.inputs.items()} == {
+            "photo": "image/jpeg",
+            "texture": "image/png",
+        }
+        assert msgspec.convert(newest.input.params, GarmentParams).look.tile_cm == 4
+        avatar = await given.avatar(brand, weight_kg="74")
+        await step()
+        await finish(endpoint.newest_of("avatar"))
+        body = {"avatar_id": avatar["id"], "garment_id": garment["id"]}
+        session = (await http.post("/v1/tryon-sessions", headers=brand.headers, json=body)).json()
+        await step()
+        assert set(endpoint.newest_of("dress").input.inputs) == {"body", "photo", "texture"}
+        assert (await http.delete(f"{path}/texture", headers=brand.headers)).status_code == 204
+        await step()
+        assert set(endpoint.newest_of("dress").input.inputs) == {"body", "photo"}, "dressed anew"
+        seen = await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)
+        assert seen.json()["dressing"] == "queued"
+
+    @pytest.mark.parametrize(
+        ("name", "body", "status"),
+        [
+            ("photo", b'{"url": "https://example.com/a.jpg"}', 422),
+            ("photo", b"GIF89a" + bytes(50), 422),
+            ("photo", PNG + bytes(8_000_000), 413),
+            ("back", PNG, 422),
+        ],
+        ids=["an address", "a GIF", "too large", "no such picture"],
+    )
+    async def test_what_is_no_picture_of_it_is_refused_and_not_kept(
+        self, name: str, body: bytes, status: int, app: Litestar, http: httpx.AsyncClient, given: Given,
+        brand: GivenBrand,
+    ) -> None:  # fmt: skip
+        garment = await given.garment(brand)
+        answer = await http.put(f"/v1/garments/{garment['id']}/look/{name}", content=body, headers=brand.headers)
+        assert answer.status_code == status
+        assert [one async for one in app.state.store.list("sources", "")] == []

@@ -11,10 +11,11 @@ import pytest
 
 from gpu_worker.body.canonical import Shape
 from gpu_worker.contract import DressParams, GarmentParams, LookParams, Manifest, SizeRow
-from gpu_worker.garments.garment_job import Dresser
+from gpu_worker.garments.garment_job import Dresser, GarmentSpec
 from gpu_worker.handler import Handler, make_handler
 from gpu_worker.settings import Settings
 from gpu_worker.tailor import Tailor
+from tests.gpu_worker.brand_garments.uploads import Part, glb_of
 from tests.gpu_worker.handler.pipelines import TinyPipeline
 from tests.gpu_worker.handler.storage import Storage
 
@@ -40,6 +41,17 @@ def body_npz(tailor: Tailor) -> bytes:
     out = io.BytesIO()
     np.savez(out, vertices=vertices.astype(np.float16))
     return out.getvalue()
+
+
+def model_of(tailor: Tailor, size: str) -> bytes:
+    """Our own cloth on a mannequin stands in for a brand's file: y up, metres, facing +z, one sheet."""
+    dresser = tailor.dresser
+    vertices, _ = dresser.wardrobe.body.rest(Shape(gender=0.5, weight=0.5, muscle=0.5, height=0.4))
+    spec = GarmentSpec("t-shirt", {row.size: row.garment_cm for row in TEE.sizes})
+    dressed = dresser.draft(dresser.wardrobe.body_of(vertices), spec)
+    points = dressed.sizes[size].points
+    y_up = np.stack([points[:, 0], points[:, 2], -points[:, 1]], axis=1)
+    return glb_of([Part(y_up, dressed.pattern.faces)])
 
 
 def made(storage: Storage) -> Manifest:
@@ -77,6 +89,24 @@ class TestGarment:
         assert result is not None
         assert {(size.state, size.reason) for size in result.sizes} == {("unavailable", "garment_invalid")}
         assert result.sizes[0].detail == "Size S of a t-shirt needs at least its chest."
+
+    async def test_a_brands_own_model_is_made_ready_and_worn(
+        self, handler: Handler, storage: Storage, tailor: Tailor, body_npz: bytes
+    ) -> None:
+        params = msgspec.structs.replace(TEE, uploads=["M"])
+        job = storage.tailored("garment", builtins(params), size_0=model_of(tailor, "M"))
+        answer = await handler(job)
+        assert answer["files"] == ["garment.npz", "preview.png"], answer
+        result = made(storage).garment
+        assert result is not None
+        assert [(size.size, size.state) for size in result.sizes] == [("S", "graded"), ("M", "ok")]
+        prepared = storage.objects["garment.npz"]
+        storage.objects.clear()
+        job = storage.tailored("dress", builtins(DressParams(TEE)), body=body_npz, garment=prepared)
+        assert (await handler(job))["files"] == ["garment.glb"]
+        dress = made(storage).dress
+        assert dress is not None
+        assert dress.polished == ["S", "M"], "no better picture will come"
 
     async def test_a_file_that_is_no_model_is_refused_by_field(self, handler: Handler, storage: Storage) -> None:
         params = msgspec.structs.replace(TEE, uploads=["M"])
