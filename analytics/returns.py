@@ -1,8 +1,8 @@
 """What came back, and why: cumulative incidence by reason, with young orders censored instead of counted as kept.
 
 Unit: one sold unit. Time 0: delivery, taken as the order's time plus three days. Event: the return was opened.
-Estimate: Aalen–Johansen, F_c(t) = Σ S(tᵢ−)·d_cᵢ/nᵢ, while enough units are at risk; interval by resampling whole orders, because
-the units of one order are not independent. Plain Python.
+Estimate: Aalen–Johansen, F_c(t) = Σ S(tᵢ−)·d_cᵢ/nᵢ, while enough units are at risk; interval by resampling whole
+orders, because the units of one order are not independent. Plain Python.
 """
 
 import random

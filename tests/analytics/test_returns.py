@@ -44,7 +44,7 @@ def simulated(chance: random.Random, true_rate: float, orders: int) -> list[Unit
 def test_young_orders_do_not_flatter() -> None:
     chance = random.Random(7)
     rates, naive = [], []
-    for _ in range(20):
+    for _ in range(60):
         units = simulated(chance, 0.25, 600)
         rates.append(share_at(cumulative(units), 30))
         naive.append(sum(unit.reason is not None for unit in units) / len(units))
