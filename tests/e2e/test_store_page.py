@@ -10,6 +10,15 @@ from tests.e2e.conftest import Demo
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 PRODUCT = "/products/organic-cotton-tee"
+NEIGHBOUR = """([origin, message]) => {
+    const frame = Object.assign(document.createElement('iframe'), { src: `${origin}/cart` });
+    frame.onload = () => {
+        const say = `top.frames[0].postMessage(${JSON.stringify(message)}, '*'); window.said = true`;
+        const script = Object.assign(frame.contentDocument.createElement('script'), { textContent: say });
+        frame.contentDocument.body.append(script);
+    };
+    document.body.append(frame);
+}"""
 LISTEN = "window.heard = []; addEventListener('message', (event) => heard.push(event.data))"
 
 
@@ -75,6 +84,34 @@ class TestStorePage:
             embedded(page, demo).evaluate("(message) => parent.postMessage(message, '*')", order | wrong)
         page.wait_for_timeout(300)
         assert cart(page) == []
+
+    def test_frame_hears_neither_nonsense_nor_a_neighbour(self, page: Page, demo: Demo) -> None:
+        """The page may say which variant was chosen; a frame beside ours may not, though it is of the shop's origin."""
+        frame = open_frame(page, demo)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        moss = {"v": 1, "type": "tryon:variant", "variantId": "7001007"}
+        nonsense = (
+            {**moss, "type": ["tryon:variant"]},
+            {**moss, "v": 2},
+            {**moss, "variantId": 7001007},
+            {**moss, "type": "constructor"},
+            {"v": 1, "type": "tryon:cart", "id": "1", "ok": True},
+            {"v": 1, "type": "tryon:code", "code": "<script>"},
+            None,
+        )
+        for message in nonsense:
+            page.evaluate(
+                "(message) => document.querySelector('dialog iframe').contentWindow.postMessage(message, '*')", message
+            )
+        page.evaluate(NEIGHBOUR, [demo.storefront, moss])
+        page.wait_for_function("window.frames.length === 2 && window.frames[1].said")
+        answer_questions(frame)
+        frame.locator("[data-action=cart]").click()
+        frame.locator(".cart__status", has_text="in your cart").wait_for()
+        (line,) = cart(page)
+        assert line["variant_title"].startswith("Chalk / ")
+        assert errors == []
 
     def test_adds_the_size_once_with_the_session_when_the_shopper_asks(self, page: Page, demo: Demo) -> None:
         frame = open_frame(page, demo)

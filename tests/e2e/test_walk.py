@@ -11,6 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
+from backend.demo.shop import SHOP
 from tests.e2e.conftest import Demo, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -96,7 +97,7 @@ def test_frame_refuses_a_page_that_is_not_the_shops(demo: Demo, page: Page) -> N
     embed_key = demo.brand["embed_key"]
     policy = httpx.get(f"{demo.backend}/embed", params={"k": embed_key}, timeout=10).headers["content-security-policy"]
     (ancestors,) = [part.strip() for part in policy.split(";") if part.strip().startswith("frame-ancestors")]
-    assert ancestors == f"frame-ancestors {demo.storefront}"
+    assert ancestors == f"frame-ancestors https://{SHOP} {demo.storefront}"
     with stranger(hostile(demo)) as origin:
         page.goto(origin)
         page.wait_for_timeout(1500)
