@@ -4,9 +4,7 @@ import asyncio
 import os
 import signal
 import warnings
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import httpx
 from sqlalchemy import text
@@ -17,7 +15,10 @@ from backend.core.folder_store import FolderStore
 from backend.core.storage import ByteRange, OpenedObject, SignedPut, StoredObject, StoreUnavailable
 from backend.jobs.models import Job
 from backend.jobs.outcomes import Outcomes
+from backend.jobs.providers import Provider, Providers
+from backend.jobs.queue import POOL, RunPodQueue
 from backend.jobs.work import Done, Outcome
+from backend.provider_settings import ProviderSettings
 from gpu_worker.contract import Manifest
 from tests.chaos.faults import Faults, subject_of
 from tests.chaos.world import FastClock, World, write_log
@@ -88,17 +89,6 @@ class FailingStore(FolderStore):
             raise StoreUnavailable("chaos")
 
 
-class FullStore(FolderStore):
-    """A replica's store whose disk is full now and then."""
-
-    faults: Faults
-
-    async def put(self, bucket: str, key: str, body: bytes | AsyncIterator[bytes], **how: Any) -> StoredObject:
-        if self.faults.take("disk full"):
-            raise StoreUnavailable("no space left on device")
-        return await super().put(bucket, key, body, **how)
-
-
 class CountedOutcomes:
     """The real effect, and a row beside it without any key: a second effect would be seen."""
 
@@ -130,14 +120,18 @@ def run_dispatcher(world: World, name: str, skew_s: float) -> None:
     asyncio.run(_dispatch(world, skew_s))
 
 
+def troubled(row: ProviderSettings, world: World, clock: FastClock) -> Provider:
+    """The product's client of a queue, over our wire."""
+    wire = Wire(httpx.AsyncHTTPTransport(limits=POOL), world.faults, world.speed)
+    return Provider(row, RunPodQueue(row.base_url, row.endpoint_id, lambda: row.api_key, transport=wire), clock)
+
+
 async def _dispatch(world: World, skew_s: float) -> None:
     settings, clock, faults = world.settings(), FastClock.of(world, skew_s), world.faults
     store = FailingStore(settings.objects_dir, settings.public_base_url, settings.storage_signing_key, clock)
     store.faults = faults
-    app = create_app(settings, clock=clock, store=store, sees_jobs_through=True)
-    for provider in app.state.providers.all:
-        http = provider.queue._http
-        http._transport = Wire(http._transport, faults, world.speed)
+    providers = Providers([troubled(provider, world, clock) for provider in settings.compute_providers], clock)
+    app = create_app(settings, clock=clock, store=store, providers=providers, sees_jobs_through=True)
     ledger = app.state.sweeper.reconciler.ledger
     ledger.outcomes = {kind: CountedOutcomes(real, faults) for kind, real in ledger.outcomes.items()}
     async with app.lifespan():

@@ -5,14 +5,16 @@ import json
 import socket
 import warnings
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
 from litestar import Litestar
 
 from backend.app import create_app
-from tests.chaos.dispatcher import FullStore
-from tests.chaos.faults import HOOK
+from backend.core.folder_store import FolderStore
+from backend.core.storage import StoredObject, StoreUnavailable
+from tests.chaos.faults import HOOK, Faults
 from tests.chaos.world import FastClock, World, write_log
 
 Message = dict[str, Any]
@@ -24,6 +26,17 @@ REFUSED_UPLOADS = {
 LOST_HOOKS = {"hook dropped": 200, "hook refused": 503}
 """What the sender is told; the service hears nothing."""
 LATE_S, DELAY_S, SLOW_S = 4.0, 1.0, 0.4
+
+
+class FullStore(FolderStore):
+    """A replica's store whose disk is full now and then."""
+
+    faults: Faults
+
+    async def put(self, bucket: str, key: str, body: bytes | AsyncIterator[bytes], **how: Any) -> StoredObject:
+        if self.faults.take("disk full"):
+            raise StoreUnavailable("no space left on device")
+        return await super().put(bucket, key, body, **how)
 
 
 class Troubled:
@@ -92,7 +105,7 @@ class Troubled:
         folder, _, token = scope["path"].rpartition("/")
         path = f"{folder}/{token[:-2]}{'xy' if token[-2:] != 'xy' else 'yx'}"
         status = await self.again({**scope, "path": path, "raw_path": path.encode()}, body)
-        if status != 404:
+        if status not in {404, 503}:  # the latter while the database is down
             self.faults.break_promise(f"a forged hook was answered {status}")
 
     def _with_another_id(self, body: bytes) -> bytes:
