@@ -49,6 +49,7 @@ class AdminSchema:
         if not path.exists():
             raise SchemaMissing(f"{path.name} is missing: run `make install`, which installs @shopify/dev-mcp.")
         self.version = version
+        self._checked: dict[str, tuple[DocumentNode | None, list[GraphQLError]]] = {}
         with gzip.open(path) as file:
             self._document = json.load(file)
 
@@ -66,11 +67,14 @@ class AdminSchema:
         }
 
     def check(self, text: str) -> tuple[DocumentNode | None, list[GraphQLError]]:
-        try:
-            document = parse(text)
-        except GraphQLError as error:
-            return None, [error]
-        return document, validate(self.schema, document)
+        """The same text has the same answer; looking costs milliseconds."""
+        if text not in self._checked:
+            try:
+                document = parse(text)
+            except GraphQLError as error:
+                return None, [error]
+            self._checked[text] = document, validate(self.schema, document)
+        return self._checked[text]
 
     def scopes_of(self, document: DocumentNode) -> dict[str, frozenset[str]]:
         """By field or type of the document: the scopes of which one is needed."""

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
+from backend.demo.fake_shopify.server import FakeTransport
 from backend.demo.fake_shopify.world import FakeShopify
 from backend.shopify.billing import METER, Billing, Plans
 from backend.shopify.chores import Chore
@@ -17,6 +18,12 @@ from backend.shopify.models import ShopifyInstall
 from backend.shopify.work_models import UsageEvent
 from backend.tryons.models import WornGarment
 from tests.backend.shopify.scene import Scene
+
+
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    """One engine, but for the classes that say otherwise."""
+    return sqlite_database
 
 
 async def dress(scene: Scene, session: dict[str, Any], *, key: str | None = "worn.glb") -> None:
@@ -66,8 +73,9 @@ class TestMeter:
         """The event arrived and nobody said so: sent again under the same key."""
         await dress(scene, await scene.try_on())
         http = scene.app.state.shopify.http
-        scene.work.billing.http = Deaf(http)
-        await bill(scene)
+        async with httpx.AsyncClient(transport=Deaf(fake), headers={"User-Agent": "TryOn tests"}) as deaf:
+            scene.work.billing.http = deaf
+            await bill(scene)
         assert len(fake.app_events.charged) == 1
         [usage] = await scene.rows(UsageEvent)
         assert (usage.state, usage.error_code) == ("waiting", "shopify_unavailable")
@@ -142,16 +150,16 @@ class TestMeter:
         assert fake.app_events.charged == []
 
 
-class Deaf:
-    """Sends what it is given and hears no answer."""
+class Deaf(httpx.AsyncBaseTransport):
+    """Carries what it is given and brings no answer back."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self.http = http
+    def __init__(self, fake: FakeShopify) -> None:
+        self.inner = FakeTransport(fake)
 
-    async def post(self, url: str, **how: Any) -> httpx.Response:
-        answer = await self.http.post(url, **how)
-        if url.endswith("/events"):
-            raise httpx.ReadTimeout("no answer")
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self.inner.handle_async_request(request)
+        if request.url.path.endswith("/events"):
+            raise httpx.ReadTimeout("no answer", request=request)
         return answer
 
 

@@ -15,6 +15,12 @@ from backend.shopify.work_models import ShopifyChore, ShopifyProduct
 from tests.backend.shopify.scene import CLEAR_CHART, OTHER_PRODUCT, PRODUCT, Scene
 
 
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    """One engine, but for the classes that say otherwise."""
+    return sqlite_database
+
+
 async def chores(scene: Scene) -> None:
     """Everything that is due now or in a few seconds."""
     scene.clock.advance(seconds=5)
@@ -243,6 +249,10 @@ class Racer:
 
 
 class TestChores:
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def database_url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue(f"{request.param}_database"))
+
     async def _ask(self, scene: Scene) -> None:
         async with scene.database.transaction() as session:
             await ChoreBook(session, scene.clock).ask(scene.brand.id, "check_reasons")

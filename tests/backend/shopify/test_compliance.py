@@ -25,6 +25,12 @@ from tests.fakes import HandClock
 CUSTOMER = 8001
 
 
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    """One engine, but for the classes that say otherwise."""
+    return sqlite_database
+
+
 async def a_customer(scene: Scene, customer_id: int = CUSTOMER) -> GivenShopper:
     """A shopper who was logged in to the shop."""
     async with scene.database.transaction() as session:
@@ -62,6 +68,10 @@ async def mentions(scene: Scene, *ids: object) -> list[str]:
 
 
 class TestCustomerRedact:
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def database_url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue(f"{request.param}_database"))
+
     async def test_leaves_no_row_and_no_object(self, scene: Scene, app: Litestar) -> None:
         shopper = await a_customer(scene)
         await scene.given.avatar_with_photo(shopper)
@@ -142,6 +152,10 @@ class TestDataRequest:
 
 
 class TestShopRedact:
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def database_url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue(f"{request.param}_database"))
+
     async def test_erases_everything_of_the_shop_and_nothing_of_others(
         self, scene: Scene, app: Litestar, http: httpx.AsyncClient, fake: FakeShopify, clock: HandClock
     ) -> None:
