@@ -35,8 +35,8 @@ REPLACED_AFTER = timedelta(minutes=30)
 """Open pages may still load the picture that a better one replaces."""
 KEPT_FOR = timedelta(days=7)
 """From the last look; afterwards it is dressed anew."""
-STILL_OPEN = timedelta(hours=2)
-"""A session looked at no longer ago is dressed by itself when its body or garment changes."""
+STILL_OPEN = timedelta(hours=24)
+"""A session begun no longer ago is dressed by itself when its body or garment changes."""
 
 
 class Clothing(msgspec.Struct, frozen=True):
@@ -75,9 +75,10 @@ class Dressings:
 
     async def order(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> WornGarment | None:
         """See to it that the sizes this session looks at are (being) put on. None: there is no mesh to put them on."""
-        if avatar.body_sha256 is None or garment.status == REFUSED or await self._is_being_prepared(garment):
+        order = await self._clothing(avatar, garment)
+        if order is None:
+            await self.drop_other(tryon, avatar, garment)
             return None
-        order = Clothing(garment_params(garment), _inputs(avatar, garment))
         what = order.sha256
         worn = await self._row(tryon, what)
         worn.last_used_at = self.clock.now()
@@ -89,12 +90,25 @@ class Dressings:
         if not is_same or (worn.worn_key is None and not worn.is_under_way):
             worn.wanted = wanted
             await self._submit(worn, avatar, order, [], Priority.WAITED_FOR)
-        elif not set(wanted) <= set(worn.wanted):
+        else:
             worn.wanted = list(dict.fromkeys([*wanted, *worn.wanted]))[:MAX_POLISHED]
-            if worn.worn_key is not None:
+            if not worn.is_under_way:  # else what is wanted is draped next
                 await self.polish(worn, avatar, order)
         await self.session.flush()
         return worn
+
+    async def drop_other(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> None:
+        """A picture of another body or garment than these goes; it is made anew when it is asked for."""
+        worn = await self.of(tryon)
+        order = await self._clothing(avatar, garment) if worn else None
+        if worn is not None and (order is None or order.sha256 != worn.what_sha256):
+            await self.remove(worn.brand_id, [worn], "replaced", REPLACED_AFTER)
+
+    async def _clothing(self, avatar: Avatar, garment: Garment) -> Clothing | None:
+        """None: no body yet, a garment that cannot be built, or models of the brand's own of which none is ready."""
+        if avatar.body_sha256 is None or garment.status == REFUSED or await self._is_being_prepared(garment):
+            return None
+        return Clothing(garment_params(garment), _inputs(avatar, garment))
 
     async def polish(self, worn: WornGarment, avatar: Avatar, order: Clothing) -> None:
         """The better picture of the sizes that are looked at; nothing waits for it."""
@@ -122,12 +136,14 @@ class Dressings:
             not_before=self.clock.now() + after,
         )
 
-    async def remove(self, brand_id: UUID, rows: Sequence[WornGarment], reason: str) -> None:
+    async def remove(
+        self, brand_id: UUID, rows: Sequence[WornGarment], reason: str, after: timedelta = timedelta(0)
+    ) -> None:
         """Rows and pictures; what is still being made is dropped when it comes."""
         for worn in rows:
             if worn.worn_key is not None:
                 folder = worn.worn_key.rpartition("/")[0] + "/"
-                self.erase_folder(brand_id, worn.avatar_id, folder, reason, after=timedelta(0))
+                self.erase_folder(brand_id, worn.avatar_id, folder, reason, after)
         ids = [worn.id for worn in rows]
         await self.session.execute(delete(WornGarment).where(WornGarment.brand_id == brand_id, WornGarment.id.in_(ids)))
 

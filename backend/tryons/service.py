@@ -165,8 +165,10 @@ class TryonService:
         """What somebody may be looking at at once; the rest when it is asked for again."""
         since = self.clock.now() - STILL_OPEN
         for tryon, avatar, garment in rows:
-            if tryon.updated_at >= since:
+            if tryon.created_at >= since:
                 await self.dressings.order(tryon, avatar, garment)
+            else:
+                await self.dressings.drop_other(tryon, avatar, garment)
 
     async def _garment(self, brand_id: UUID, new: NewTryonSession) -> Garment:
         if new.garment_id is not None and new.shopify_product_id is None:

@@ -220,6 +220,41 @@ class TestChanges:
         assert (now["dressing"], now["garment_glb_url"]) == ("queued", None), "the old body's picture is not shown"
         assert path_of(await fitting.dressed(shopper, session)) != path_of(old)
 
+    async def test_an_old_sessions_picture_goes_and_comes_back_when_asked_for(
+        self, http: httpx.AsyncClient, given: Given, fitting: Fitting, brand: GivenBrand, clock: HandClock
+    ) -> None:
+        garment, avatar_id = await given.garment(brand), await fitting.avatar(brand)
+        session = await fitting.session(brand, avatar_id, garment["id"])
+        await fitting.dressed(brand, session)
+        clock.advance(hours=25)
+        look = {"colour": "#aa2233"}
+        await http.patch(f"/v1/garments/{garment['id']}", headers=brand.headers, json={"look": look})
+        old = await fitting.read(brand, session)
+        assert (old["dressing"], old["garment_glb_url"]) == (None, None), "nobody looks, so nothing is computed"
+        assert (await fitting.session(brand, avatar_id, garment["id"]))["dressing"] == "queued"
+
+    async def test_quick_changes_of_mind_are_draped_one_after_the_other(
+        self, http: httpx.AsyncClient, given: Given, fitting: Fitting, brand: GivenBrand, shopper: GivenShopper
+    ) -> None:
+        garment = await given.garment(brand)
+        session = await fitting.session(shopper, await fitting.avatar(shopper), garment["id"], selected_size="M")
+        await fitting.step()
+        await fitting.finish(fitting.endpoint.newest_of("dress"))
+        path = f"/v1/tryon-sessions/{session['id']}"
+        for size in ("S", "L"):
+            await http.patch(path, headers=shopper.headers, json={"selected_size": size})
+        await fitting.step()
+        polish = fitting.endpoint.newest_of("dress")
+        assert params_of(polish).polish == ["M"], "what is under way is not thrown away"
+        await fitting.finish(polish)
+        await fitting.step()
+        last = fitting.endpoint.newest_of("dress")
+        assert "L" in params_of(last).polish
+        await fitting.finish(last)
+        assert (await fitting.read(shopper, session))["dressing"] == "final"
+        await fitting.step()
+        assert len(fitting.endpoint.all_of("dress")) == 3
+
     async def test_a_picture_that_comes_too_late_is_dropped(
         self, app: Litestar, http: httpx.AsyncClient, given: Given, fitting: Fitting, brand: GivenBrand,
         shopper: GivenShopper, clock: HandClock,
