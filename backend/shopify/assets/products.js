@@ -52,8 +52,9 @@ const rowOf = (product, edit, show) => {
     ? h('s-select', { label: `Which option of ${title} is the size?`, onchange: async (/** @type {Event} */ event) => { await ask('PUT', `/products/${product_id}/size-option`, { name: valueOf(event) }); await show(); } },
       h('s-option', { value: '' }, 'Choose'), ...option_names.map((/** @type {string} */ name) => h('s-option', { value: name }, name)))
     : sizes.join(', ') || '–';
+  const verb = garment ? 'Change' : 'Add';
   const chart = garment ? `${garment.category}, ${Object.keys(garment.size_chart.sizes).length} sizes` : 'none yet';
   return h('tr', {}, h('th', { scope: 'row' }, title || `Product ${product_id}`), h('td', {}, option), h('td', {}, chart),
     h('td', {}, h('s-badge', { tone: is_ready ? 'success' : 'info' }, is_ready ? 'See the button' : 'See nothing'), attention.length > 0 ? h('p', { class: 'problem' }, attentionWords(attention)) : null),
-    h('td', {}, h('s-button', { onclick: edit, accessibilityLabel: `Size chart of ${title}` }, garment ? 'Change chart' : 'Add chart')));
+    h('td', {}, h('s-button', { onclick: edit, accessibilityLabel: `${verb} chart of ${title}` }, `${verb} chart`)));
 };
