@@ -11,7 +11,7 @@ import numpy as np
 from gpu_worker.garments.brand.encode import encode_sizes
 from gpu_worker.garments.brand.grade import Levels
 from gpu_worker.garments.brand.prepared import PreparedGarment, PreparedSize
-from gpu_worker.garments.brand.preview import Figure, garment_on
+from gpu_worker.garments.brand.preview import garment_on
 from gpu_worker.garments.brand.reference import Build, References
 from gpu_worker.garments.brand.refused import BrandRefused
 from gpu_worker.garments.brand.source import Prepared, prepare_source
@@ -91,7 +91,7 @@ class BrandTailor:
         frames = frames_of(prepared.category, reference.body.tables)
         sheet = Sheet.of(source.bound.faces, len(source.bound.points))
         points = transferred(source.bound, reference.body.tables, frames, reference.body.skin, sheet)
-        figure = Figure(reference.vertices, self.wardrobe.body.faces)
+        figure = self._references.figures.of(reference.vertices)
         shown = garment_on(figure, source.mesh, source.drawn(points), source.look, source.normals(points))
         return encode_png(shown)
 

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 from gpu_worker.body.arrays import Bools, Floats, Ints
+from gpu_worker.body.canonical import CanonicalBody
+from gpu_worker.body.display import Display
 from gpu_worker.garments.brand.look import Look
 from gpu_worker.garments.brand.mesh import RenderMesh
 from gpu_worker.garments.look import to_screen
@@ -17,7 +19,7 @@ from gpu_worker.garments.raster import Picture, Shown, draw, encode_png
 
 PANE_PX = (420, 540)
 YAWS = (0.0, np.radians(35.0), np.pi)
-SKIN_COLOUR = (205.0, 184.0, 168.0)
+SKIN_COLOUR, BASE_COLOUR = (205.0, 184.0, 168.0), (112.0, 114.0, 120.0)
 PART_COLOURS = np.array(
     [[86, 122, 172], [196, 120, 70], [104, 150, 98], [160, 90, 140], [190, 170, 80], [90, 160, 170]], np.float64
 )
@@ -29,32 +31,44 @@ TEXTURE_PX = 1024
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """The body in a picture."""
+    """The body in a picture, in its base layer. outline : (V, 3) canonical vertices."""
 
-    vertices: Floats
-    faces: Ints
+    outline: Floats
+    shown: Shown
+
+
+class Figures:
+    """Makes figures of bodies."""
+
+    def __init__(self, body: CanonicalBody) -> None:
+        self._display = Display(body)
+
+    def of(self, vertices: Floats) -> Figure:
+        surface = self._display.surface(vertices)
+        faces = np.concatenate([surface.skin, surface.base])
+        colours = np.tile(SKIN_COLOUR, (len(surface.vertices), 1))
+        colours[np.unique(surface.base)] = BASE_COLOUR
+        return Figure(vertices, Shown(surface.vertices, faces, colours, normals=surface.normals))
 
 
 def garment_on(figure: Figure, mesh: RenderMesh, points: Floats, look: Look, normals: Floats) -> Picture:
     """Front, 35 degrees and back. points, normals : (R, 3) of the render mesh."""
-    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)), is_closed=True)
-    shown = [body]
+    shown = [figure.shown]
     for number in np.unique(mesh.material):
         chosen = mesh.faces[mesh.material == number]
         colours, picture = _painted(mesh, look, int(number))
         shown.append(Shown(points, chosen, colours, mesh.texture, picture, normals))
-    low, high = float(figure.vertices[:, 2].min()), float(figure.vertices[:, 2].max())
+    low, high = float(figure.outline[:, 2].min()), float(figure.outline[:, 2].max())
     return _views(shown, low, high)
 
 
 def overlap_picture(figure: Figure, points: Floats, faces: Ints, is_inside: Bools) -> bytes:
     """Where a garment cuts into the body, in red."""
-    body = Shown(figure.vertices, figure.faces, np.tile(SKIN_COLOUR, (len(figure.vertices), 1)), is_closed=True)
     colours = np.where(is_inside[:, None], np.array(INSIDE_COLOUR), PART_COLOURS[0])
-    ends = np.concatenate([points[:, 2], figure.vertices[:, 2]])
+    ends = np.concatenate([points[:, 2], figure.outline[:, 2]])
     # what is inside would be hidden: cloth is drawn over the body
     apart = Shown(points + np.array([0.75, 0.0, 0.0]), faces, colours)
-    centred = [replace(mesh, vertices=mesh.vertices - np.array([0.375, 0.0, 0.0])) for mesh in (body, apart)]
+    centred = [replace(mesh, vertices=mesh.vertices - np.array([0.375, 0.0, 0.0])) for mesh in (figure.shown, apart)]
     picture = draw(centred, (2 * PANE_PX[0], PANE_PX[1]), yaw=0.0, low_m=float(ends.min()), high_m=float(ends.max()))
     return encode_png(picture)
 

@@ -9,7 +9,7 @@ from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.body.canonical import YOUNG, Shape
 from gpu_worker.body.tape import edges_of
 from gpu_worker.garments.brand.align import Seat, Seated
-from gpu_worker.garments.brand.preview import Figure, overlap_picture
+from gpu_worker.garments.brand.preview import Figures, overlap_picture
 from gpu_worker.garments.brand.refused import BrandRefused
 from gpu_worker.garments.chart import Category
 from gpu_worker.garments.dress import DressedBody, Wardrobe
@@ -58,6 +58,7 @@ class References:
 
     def __init__(self, wardrobe: Wardrobe) -> None:
         self.wardrobe = wardrobe
+        self.figures = Figures(wardrobe.body)
         self._made: dict[Build, ReferenceBody] = {}
 
     def body(self, build: Build) -> ReferenceBody:
@@ -104,13 +105,12 @@ class References:
 
     def _refusal(self, best: Reference, faces: Ints) -> BrandRefused:
         inside = np.asarray(best.body.winding.at(best.seated.points) > 0)
-        figure = Figure(best.body.vertices, self.wardrobe.body.faces)
         return BrandRefused(
             "overlap",
             f"{best.seated.overlap:.0%} of the garment lies inside every body it was tried on; at most "
             f"{MOST_INSIDE:.0%} may. Export it as worn by a standing person, arms between A and T.",
             code="garment_unclear",
-            picture_png=overlap_picture(figure, best.seated.points, faces, inside),
+            picture_png=overlap_picture(self.figures.of(best.body.vertices), best.seated.points, faces, inside),
         )
 
 

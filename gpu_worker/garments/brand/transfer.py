@@ -4,26 +4,29 @@ Cloth first follows the skin it lies on. Then every tube is placed anew: lengths
 cloth keeps its shape and folds while its girth stays the garment's own, whatever the body's.
 """
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.brand.bind import Bound, BoundTube
 from gpu_worker.garments.brand.tubes import Frame, arms_part
 from gpu_worker.garments.chart import TOPS, WIDEST_STRETCH, Category
 from gpu_worker.garments.collide import Sheet, Skin, push_out
-from gpu_worker.garments.rings import GAP_M
+from gpu_worker.garments.rings import BRIDGE_M, GAP_M, TENSE_M
 from gpu_worker.garments.support import at, centre, girth, radius
 from gpu_worker.garments.tables import BodyTables
 
 SMOOTHED, SPREAD_ROUNDS, SOFTENED = 6, 30, 14
 """Rounds of averaging with neighbours: of what follows the skin, of what passes from rows to skin, of its borders."""
 HANG_SLOPE = 0.08
+SAME_GIRTH_M = 1e-4
 LEAST_SCALE, MOST_SCALE = 0.85, 1.2
 TRUED = 2
 FOLDED = 1.004
+"""Rows longer than their hull by this factor lie in folds; rows stretched by less hang free."""
 CREASED_M = 0.2
 """Over at least this much of a limb, cloth that is too long is pressed together."""
 ARMHOLE_REACH_M = 0.06
@@ -95,16 +98,17 @@ def _placed(tube: BoundTube, frame: Frame, points: Floats) -> Floats:
     direction = np.stack([np.cos(tube.angle), np.sin(tube.angle)], axis=1)
     weight = tube.weight[:, None]
     start = points[tube.index]
-    is_folded = tube.perimeter > FOLDED * tube.hull
-    wanted = tube.perimeter * np.maximum(girth(hull) / tube.hull, 1.0)
+    stretch = np.maximum(girth(hull) / tube.hull, 1.0)
+    is_trued = (tube.perimeter > FOLDED * tube.hull) | (stretch < FOLDED)
+    wanted = tube.perimeter * stretch
     moved = points.copy()
     for turn in range(TRUED + 1):
         target = frame.points(along, here + reach[:, None] * direction)
         moved[tube.index] = start * (1 - weight) + target * weight
-        if turn == TRUED or not is_folded.any():
+        if turn == TRUED or not is_trued.any():
             break
         scale = np.clip(wanted / np.maximum(tube.perimeters(moved), 1e-3), LEAST_SCALE, MOST_SCALE)
-        reach *= np.interp(along, rows, np.where(is_folded, scale, 1.0))
+        reach *= np.interp(along, rows, np.where(is_trued, scale, 1.0))
     placed: Floats = moved[tube.index]
     return placed
 
@@ -119,19 +123,30 @@ def _shortened(along: Floats, tube: BoundTube, end: float) -> Floats:
 
 
 def _hull(tube: BoundTube, frame: Frame, rows: Floats) -> Floats:
-    """(L, D) hull of the cloth at the tube's rows: its own girth where it has room, the body's where it has not."""
+    """(L, D) hull of the cloth at the tube's rows: its own girth where it has room, the body's where not.
+
+    Between the skin and the shape it was made in, cloth first bridges hollows; beyond, it hangs from what is wider.
+    Near where it is tight it bridges them whatever its girth.
+    """
     skin, bridge = frame.shapes(rows)
     tight = np.maximum(skin, bridge + np.minimum(tube.offset, 0.0))
     made = np.maximum(skin, bridge + tube.offset)
-    hanging = _hanging(made, rows)
-    g_tight, g_made, g_hanging = girth(tight), girth(made), girth(hanging)
-    slack = np.clip((tube.hull - g_tight) / np.maximum(g_made - g_tight, 1e-4), 0, 1)
-    fall = np.clip((tube.hull - g_made) / np.maximum(g_hanging - g_made, 1e-4), 0, 1)
-    slack, fall = gaussian_filter1d(slack, 1.0), gaussian_filter1d(fall, 1.0)
-    hull = tight + slack[:, None] * (made - tight) + fall[:, None] * (hanging - made)
+    shapes = (skin, tight, made, _hanging(made, rows))
+    hull, least = skin.copy(), tension(girth(skin) - tube.hull, rows)
+    for narrow, wide in itertools.pairwise(shapes):
+        share = (tube.hull - girth(narrow)) / np.maximum(girth(wide) - girth(narrow), SAME_GIRTH_M)
+        hull += np.maximum(gaussian_filter1d(np.clip(share, 0, 1), 1.0), least)[:, None] * (wide - narrow)
+        least = np.zeros(len(rows))
     surplus = np.maximum(tube.hull - girth(hull), 0) / (2 * np.pi)
     lifted: Floats = hull + surplus[:, None]
     return lifted
+
+
+def tension(missing_m: Floats, rows: Floats) -> Floats:
+    """(L,) from 0 to 1, how tightly cloth is pulled over hollows by rows nearby whose girth is missing."""
+    window = max(round(2 * BRIDGE_M / float(rows[1] - rows[0])), 1)
+    tight = maximum_filter1d(np.clip(missing_m / TENSE_M, 0, 1), window)
+    return np.asarray(gaussian_filter1d(tight, window / 8))
 
 
 def _hanging(made: Floats, rows: Floats) -> Floats:
