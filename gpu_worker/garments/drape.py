@@ -44,6 +44,8 @@ INSIDE_FACE = np.array(
 INSIDE_FACE /= INSIDE_FACE.sum(axis=1, keepdims=True)
 """Where in a triangle cloth is asked for its distance, as weights of the corners."""
 REPAIRS, REPAIR_RINGS = 8, 4
+MOST_MOVED_M = 0.055
+"""Cloth that went further may lie deeper in the body than the skin can tell."""
 NEAR_M = 0.012
 """Triangles of which no corner is nearer are not asked."""
 
@@ -153,9 +155,10 @@ def repaired(draped: Floats, first: Floats, pattern: Pattern, sheet: Sheet, skin
     first : (N, 3) the geometric garment, clear of the skin
     """
     share = np.ones(pattern.count)
+    gone_far = np.linalg.norm(draped - first, axis=1) > MOST_MOVED_M
     for _ in range(REPAIRS):
         points = first + share[:, None] * (draped - first)
-        touching = _touching(points, pattern, skin) & (share > 0)
+        touching = (_touching(points, pattern, skin) | gone_far) & (share > 0)
         if not touching.any():
             return points
         near = touching.astype(np.float64)

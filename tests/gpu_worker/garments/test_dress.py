@@ -6,7 +6,7 @@ import pytest
 from gpu_worker.garments.chart import CATEGORIES, Category
 from gpu_worker.garments.dress import BodyUnusable, Dressed, Layer, Wardrobe, chart_rows
 from gpu_worker.garments.pattern import vertex_normals
-from gpu_worker.garments.section import measured_girths
+from gpu_worker.garments.section import measured_girths, measured_lengths, measured_sleeve
 from gpu_worker.garments.winding import inside, samples
 
 from .conftest import Person
@@ -65,6 +65,43 @@ class TestEveryKind:
     def test_gives_the_same_for_the_same(self, category: Category, people: list[Person]) -> None:
         first, second = (worn(category, people[1], 6.0).sizes["6"].points for _ in range(2))
         assert np.array_equal(first, second)
+
+
+class TestSleeves:
+    @pytest.mark.parametrize(
+        ("category", "sleeve_cm"), [("t-shirt", 22.0), ("long-sleeve shirt", 42.0), ("hoodie", 42.0)]
+    )
+    def test_have_the_charts_girths_and_length(
+        self, category: Category, sleeve_cm: float, people: list[Person]
+    ) -> None:
+        for person in people:
+            upper_arm = person.chest_cm * 0.30 + 11.0
+            row = {**chart(category, person, 12.0), "sleeve": sleeve_cm, "upper_arm": upper_arm}
+            row["sleeve_open"] = upper_arm - 1 if category == "t-shirt" else 34.0
+            dressed = person.dressed.dress(category, chart_rows(category, {"M": row}))
+            found = measured_sleeve(dressed, "M", person.dressed.tables)
+            for measure, metres in found.items():
+                assert abs(metres * 100 - row[measure]) <= GIRTH_ERROR_CM, (measure, metres * 100, row[measure])
+
+
+class TestLengths:
+    @pytest.mark.parametrize(
+        ("category", "row"),
+        [
+            ("t-shirt", {"length": 66.0}),
+            ("hoodie", {"length": 62.0}),
+            ("dress", {"length": 95.0}),
+            ("skirt", {"length": 58.0}),
+            ("trousers", {"rise": 26.0, "inseam": 55.0}),
+            ("shorts", {"rise": 26.0, "inseam": 14.0}),
+        ],
+    )
+    def test_are_the_charts(self, category: Category, row: dict[str, float], people: list[Person]) -> None:
+        for person in people[:2]:
+            rows = chart_rows(category, {"M": {**chart(category, person, 12.0), **row}})
+            found = measured_lengths(person.dressed.dress(category, rows), "M")
+            for measure, wanted in row.items():
+                assert found[measure] * 100 == pytest.approx(wanted, abs=GIRTH_ERROR_CM)
 
 
 class TestSizes:

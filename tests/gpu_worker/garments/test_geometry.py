@@ -5,9 +5,12 @@ import pytest
 
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.chart import ChartUnusable, complete
+from gpu_worker.garments.dress import Wardrobe
 from gpu_worker.garments.rings import Fill, Folds, Shapes, perimeter, place, solve_fill
 from gpu_worker.garments.support import ANGLES, CIRCLE, girth, radius
 from gpu_worker.garments.winding import WindingNumber
+
+from .conftest import Person
 
 
 def ellipse(across: float, deep: float) -> Floats:
@@ -80,6 +83,32 @@ class TestWindingNumber:
         points = rng.uniform(-0.5, 1.5, (2000, 3))
         expected = ((points > 0) & (points < 1)).all(axis=1)
         assert np.array_equal(np.abs(WindingNumber(vertices, faces).at(points)) == 1, expected)
+
+    def test_agrees_with_the_sum_of_solid_angles_on_a_body(self, people: list[Person], wardrobe: Wardrobe) -> None:
+        person = people[1]
+        rng = np.random.default_rng(3)
+        chosen = rng.choice(len(wardrobe.body.faces), 24, replace=False)
+        corners = person.vertices[wardrobe.body.faces[chosen]]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        across /= np.linalg.norm(across, axis=1, keepdims=True)
+        points = corners.mean(axis=1) + across * rng.choice([-0.002, 0.002], 24)[:, None]
+        found = person.winding.at(points)
+        expected = np.round(solid_angles(person.vertices, wardrobe.body.faces, points) / (4 * np.pi))
+        assert np.array_equal(found, expected)
+        assert set(found) >= {0, 1}
+
+
+def solid_angles(vertices: Floats, faces: Ints, points: Floats) -> Floats:
+    """(n,) the angle under which each point sees the whole surface (van Oosterom and Strackee)."""
+    total = np.zeros(len(points))
+    for row, point in enumerate(points):
+        a, b, c = np.moveaxis(vertices[faces] - point, 1, 0)
+        lengths = [np.linalg.norm(side, axis=1) for side in (a, b, c)]
+        above = (a * np.cross(b, c)).sum(axis=1)
+        below = lengths[0] * lengths[1] * lengths[2] + (a * b).sum(axis=1) * lengths[2]
+        below += (b * c).sum(axis=1) * lengths[0] + (c * a).sum(axis=1) * lengths[1]
+        total[row] = 2 * np.arctan2(above, below).sum()
+    return total
 
 
 class TestChart:
