@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 import msgspec
 import structlog
 
+from backend.core.db import Database
 from backend.core.storage import ObjectNotFound, ObjectStore, StorageError
 from backend.jobs import states
 from backend.jobs.breaker import Ticket
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 BATCH = 64
 AT_ONCE = 8
+AT_ONCE_ON_SQLITE = 4
+"""It has one writer: more would only wait for it, and in no order."""
 QUIET = timedelta(seconds=0.7)
 LONGEST_WAIT = timedelta(seconds=10)
 LOOKED_AT = (Priority.WAITED_FOR, Priority.BETTER)
@@ -59,7 +62,7 @@ class Dispatcher:
     async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> None:
         """Each dispatcher starts elsewhere, so that two do not collide on every row."""
         start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
-        await in_parallel(AT_ONCE, [*chosen[start:], *chosen[:start]], self._dispatch)
+        await in_parallel(at_once(self.ledger.database), [*chosen[start:], *chosen[:start]], self._dispatch)
 
     async def _choose(self, jobs: list[Job]) -> list[tuple[Job, Provider]]:
         """Who is given which, in the order of turns, as far as there is room."""
@@ -170,6 +173,10 @@ class Dispatcher:
 
 def _kind(job: Job) -> Kind:
     return cast("Kind", job.kind)
+
+
+def at_once(database: Database) -> int:
+    return AT_ONCE_ON_SQLITE if database.dialect == "sqlite" else AT_ONCE
 
 
 async def in_parallel(limit: int, items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ from backend.core.clock import Clock
 from backend.core.storage import ObjectStore, StorageError
 from backend.jobs import states
 from backend.jobs.answers import JobStatus
-from backend.jobs.dispatch import in_parallel
+from backend.jobs.dispatch import at_once, in_parallel
 from backend.jobs.ledger import Ledger
 from backend.jobs.manifests import find_done
 from backend.jobs.models import Job, JobAttempt
@@ -21,7 +21,6 @@ from gpu_worker.contract import PERMANENT_ERRORS
 log = structlog.get_logger()
 
 BATCH = 64
-AT_ONCE = 8
 CLOSED_AS = {"completed": states.NO_ARTIFACT, "timed_out": states.TIMED_OUT, "cancelled": states.CANCELLED}
 FAULT_WITHOUT_RESULT = "exhausted"
 """What the avatar's row is told when attempts ended without a word of their own."""
@@ -38,7 +37,7 @@ class Reconciler:
 
     async def run_due(self) -> int:
         attempts = await self.ledger.claims.due_attempts(BATCH)
-        await in_parallel(AT_ONCE, attempts, self.look)
+        await in_parallel(at_once(self.ledger.database), attempts, self.look)
         self._forget_old_looks()
         return len(attempts)
 
@@ -49,7 +48,7 @@ class Reconciler:
 
     async def run_overdue(self) -> int:
         jobs = await self.ledger.claims.overdue_jobs(BATCH)
-        await in_parallel(AT_ONCE, jobs, self._end_overdue)
+        await in_parallel(at_once(self.ledger.database), jobs, self._end_overdue)
         return len(jobs)
 
     async def look(self, attempt: JobAttempt) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from backend.jobs.dispatch import Dispatcher
+from backend.jobs.dispatch import BATCH, Dispatcher
 from backend.jobs.reconcile import Reconciler
 
 log = structlog.get_logger()
@@ -77,7 +77,8 @@ class Sweeper:
             self._woken[name].clear()
             wait_s = TICK_S if name in self._hurried else UNHURRIED_TICK_S
             try:
-                await self._run(name)
+                if await self._run(name) >= BATCH:  # there is more
+                    continue
             except Exception:
                 log.exception("sweeper.failed", step=name)
                 wait_s = AFTER_FAULT_S
