@@ -1,0 +1,69 @@
+"""The garment on the shopper's figure: draft, then final; every size in the very next picture; colours for the room."""
+
+import pytest
+from playwright.sync_api import Browser, Frame, Page, expect
+
+from tests.e2e.conftest import Demo, wait_for
+from tests.e2e.test_walk import answer_questions, open_frame
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+DRESSED_MS = 60_000
+PICK_AND_LOOK = """async (size) => {
+  const canvas = document.querySelector('.figure canvas');
+  const before = canvas.toDataURL();
+  document.querySelector(`.size input[value="${size}"]`).click();
+  // Registered after the viewer's own request, so it runs after its drawing, in the same frame.
+  await new Promise((resolve) => requestAnimationFrame(resolve));
+  return { isNew: canvas.toDataURL() !== before, size: document.querySelector('.figure').dataset.size };
+}"""
+
+
+@pytest.fixture
+def dressed(shared_demo: Demo, browser: Browser) -> Frame:
+    """A shopper looks at her figure in the recommended size."""
+    context = browser.new_context(viewport={"width": 1180, "height": 900}, locale="en-GB", reduced_motion="reduce")
+    page = context.new_page()
+    inside = open_frame(page, shared_demo)
+    answer_questions(inside)
+    inside.locator("[data-action=figure]").click()
+    expect(inside.locator(".figure[data-dressing=final]")).to_be_visible(timeout=DRESSED_MS)
+    return frame_of(page, shared_demo)
+
+
+def frame_of(page: Page, demo: Demo) -> Frame:
+    return wait_for("the frame", lambda: next((one for one in page.frames if one.url.startswith(demo.backend)), None))
+
+
+def test_a_size_is_drawn_in_the_very_next_frame(dressed: Frame) -> None:
+    worn = dressed.locator(".figure").get_attribute("data-size")
+    assert worn is not None
+    others = [size for size in ("S", "M", "L", "XL") if size != worn]
+    for size in (*others, worn):
+        assert dressed.evaluate(PICK_AND_LOOK, size) == {"isNew": True, "size": size}
+    label = dressed.locator(".figure canvas").get_attribute("aria-label") or ""
+    assert f"It wears size {worn}:" in label
+
+
+def test_colours_show_the_room_and_can_be_switched_off_again(dressed: Frame) -> None:
+    canvas, switch = dressed.locator(".figure canvas"), dressed.locator("[data-action=heat]")
+    plain = canvas.evaluate("(canvas) => canvas.toDataURL()")
+    switch.click()
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    expect(dressed.locator(".clothes__legend")).to_be_visible()
+    wait_for("the colours", lambda: canvas.evaluate("(canvas) => canvas.toDataURL()") != plain or None)
+    switch.click()
+    expect(dressed.locator(".clothes__legend")).to_be_hidden()
+    wait_for("the cloth", lambda: canvas.evaluate("(canvas) => canvas.toDataURL()") == plain or None)
+
+
+def test_another_size_is_draped_too_and_the_figure_stays_where_it_is(dressed: Frame) -> None:
+    worn = dressed.locator(".figure").get_attribute("data-size")
+    dressed.locator("[data-view=side]").click()
+    dressed.locator(f".size:has(input:not([value='{worn}']))").first.click()
+    figure = dressed.locator(".figure")
+    chosen = figure.get_attribute("data-size")
+    assert chosen != worn
+    expect(figure).to_have_attribute("data-dressing", "final", timeout=DRESSED_MS)
+    assert figure.get_attribute("data-size") == chosen
+    assert "seen from the side" in (dressed.locator(".figure canvas").get_attribute("aria-label") or "")
