@@ -10,9 +10,15 @@ import numpy as np
 from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.chart import CATEGORIES, Category, ChartUnusable, complete
 from gpu_worker.garments.drape import DrapeFailed
-from gpu_worker.garments.dress import BodyUnusable, Dressed, DressedBody, Layer, Wardrobe, chart_rows
+from gpu_worker.garments.dress import BodyUnusable, Dressed, DressedBody, Layer, Wardrobe, chart_rows, sheet_of
 from gpu_worker.garments.glb import encode_garment
-from gpu_worker.garments.look import Look, LookRefused, check_look
+from gpu_worker.garments.look import FABRIC_OF, Look, LookRefused, check_look
+from gpu_worker.garments.pictures import sewn_picture
+from gpu_worker.garments.weave import weave_of
+
+
+LONGEST_CM = 400.0
+"""No measure of a garment is longer."""
 
 
 class DressRefused(Exception):
@@ -38,12 +44,23 @@ class Dresser:
     def __init__(self) -> None:
         self.wardrobe = Wardrobe.load()
 
+    def warm_up(self) -> None:
+        """Draw once what every garment of a kind shares: its pattern, its seams, its fabric's weave."""
+        for category in CATEGORIES:
+            sheet_of(category)
+            sewn_picture(category, FABRIC_OF[category], Look().colour)
+            weave_of(FABRIC_OF[category])
+
     def check(self, spec: GarmentSpec) -> dict[str, list[str]]:
         """Job `garment`: size -> the measures that will be estimated. Raises `DressRefused`."""
         if spec.category not in CATEGORIES:
             raise DressRefused("garment_invalid", f"{spec.category!r} is not one of {', '.join(CATEGORIES)}.")
         if not spec.sizes_cm:
             raise DressRefused("garment_invalid", "The chart has no sizes.")
+        for size, row in spec.sizes_cm.items():
+            for measure, value in row.items():
+                if not 0 < value <= LONGEST_CM:
+                    raise DressRefused("garment_invalid", f"Size {size}: {measure} cannot be {value:g} cm.")
         try:
             rows = [complete(spec.category, size, row) for size, row in spec.sizes_cm.items()]
             check_look(spec.look)

@@ -45,6 +45,9 @@ class TestDresser:
         [
             (GarmentSpec("t-shirt", {}), "garment_invalid"),
             (GarmentSpec("t-shirt", {"M": {"length": 70.0}}), "garment_invalid"),
+            (GarmentSpec("t-shirt", {"M": {"chest": float("nan")}}), "garment_invalid"),
+            (GarmentSpec("t-shirt", {"M": {"chest": 104.0, "length": -3.0}}), "garment_invalid"),
+            (GarmentSpec("t-shirt", {"M": {"chest": 4000.0}}), "garment_invalid"),
             (GarmentSpec("t-shirt", {"M": {"chest": 50.0}}), "does_not_fit"),
         ],
     )
