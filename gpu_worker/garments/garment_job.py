@@ -16,7 +16,6 @@ from gpu_worker.garments.look import FABRIC_OF, Look, LookRefused, check_look
 from gpu_worker.garments.pictures import sewn_picture
 from gpu_worker.garments.weave import weave_of
 
-
 LONGEST_CM = 400.0
 """No measure of a garment is longer."""
 
