@@ -168,7 +168,7 @@ class TestWrongJob:
         ("kind", "inputs", "changes"),
         [
             ("dress", {}, {}),
-            ("dress", {"body": b"b", "photo": b"p"}, {}),
+            ("dress", {"body": b"b", "size_0": b"p"}, {}),
             ("dress", {"body": b"b"}, {"params": {"height_cm": 178}}),
             ("garment", {"size_0": b"m"}, {}),
             ("garment", {}, {"outputs": {}}),
