@@ -54,15 +54,14 @@ class Dispatcher:
             jobs = await self.ledger.claims.due_jobs(BATCH, kinds)
             chosen = await self._choose(jobs) if jobs else []
             if chosen or len(jobs) < BATCH:
-                await self._dispatch_all(chosen)
-                return len(chosen)
+                return await self._dispatch_all(chosen)
             kinds -= {job.kind for job in jobs}
         return 0
 
-    async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> None:
+    async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> int:
         """Each dispatcher starts elsewhere, so that two do not collide on every row."""
         start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
-        await in_parallel(at_once(self.ledger.database), [*chosen[start:], *chosen[:start]], self._dispatch)
+        return await in_parallel(at_once(self.ledger.database), [*chosen[start:], *chosen[:start]], self._dispatch)
 
     async def _choose(self, jobs: list[Job]) -> list[tuple[Job, Provider]]:
         """Who is given which, in the order of turns, as far as there is room."""
@@ -179,15 +178,17 @@ def at_once(database: Database) -> int:
     return AT_ONCE_ON_SQLITE if database.dialect == "sqlite" else AT_ONCE
 
 
-async def in_parallel(limit: int, items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """One that fails is logged and leaves its row for the next round; the others go on."""
+async def in_parallel(limit: int, items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> int:
+    """How many came to their end. One that fails is logged and leaves its row for the next round; the others go on."""
     gate = asyncio.Semaphore(limit)
 
-    async def one(item: T) -> None:
+    async def one(item: T) -> bool:
         async with gate:
             try:
                 await work(item)
             except Exception:
                 log.exception("job.step_failed")
+                return False
+            return True
 
-    await asyncio.gather(*(one(item) for item in items))
+    return sum(await asyncio.gather(*(one(item) for item in items)))

@@ -37,9 +37,9 @@ class Reconciler:
 
     async def run_due(self) -> int:
         attempts = await self.ledger.claims.due_attempts(BATCH)
-        await in_parallel(at_once(self.ledger.database), attempts, self.look)
+        looked_at = await in_parallel(at_once(self.ledger.database), attempts, self.look)
         self._forget_old_looks()
-        return len(attempts)
+        return looked_at
 
     def _forget_old_looks(self) -> None:
         """Of attempts that got an id meanwhile, or were seen to their end by another process."""
@@ -48,8 +48,7 @@ class Reconciler:
 
     async def run_overdue(self) -> int:
         jobs = await self.ledger.claims.overdue_jobs(BATCH)
-        await in_parallel(at_once(self.ledger.database), jobs, self._end_overdue)
-        return len(jobs)
+        return await in_parallel(at_once(self.ledger.database), jobs, self._end_overdue)
 
     async def look(self, attempt: JobAttempt) -> None:
         looked = await self.ledger.claims.lease(attempt)

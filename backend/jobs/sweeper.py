@@ -77,7 +77,7 @@ class Sweeper:
             self._woken[name].clear()
             wait_s = TICK_S if name in self._hurried else UNHURRIED_TICK_S
             try:
-                if await self._run(name) >= BATCH:  # there is more
+                if await self._run(name) >= BATCH:  # there is more, and it goes well
                     continue
             except Exception:
                 log.exception("sweeper.failed", step=name)
