@@ -38,7 +38,7 @@ from backend.jobs.work import Done, Order, Outcome, Work
 from gpu_worker.contract import CONTRACT_VERSION, Manifest
 from tests.fakes import HandClock
 
-EXAMPLES, BURSTS, BURST = 16, 8, 7
+EXAMPLES, BURSTS, BURST = 12, 8, 7
 ORDERS = 2
 RECENT = 4
 """Actions come to the newest snapshots and claims; what is older has been through everything."""
