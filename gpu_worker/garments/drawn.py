@@ -68,10 +68,11 @@ def shade(pattern: Pattern, sheet: Sheet, points: Floats) -> Floats:
 
 
 def _flat(points: Floats, grid: Grid) -> Floats:
-    """(R, C, 2) metres across each row from its middle, and up by the panel's mean spacing."""
+    """(R, C, 2) metres across each row from its middle, and up each column."""
     panel = points[grid]
     across = np.linalg.norm(np.diff(panel, axis=1), axis=2)
     u = np.concatenate([np.zeros((len(grid), 1)), np.cumsum(across, axis=1)], axis=1)
     u -= u[:, [grid.shape[1] // 2]]
-    v = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(panel, axis=0), axis=2).mean(axis=1)))
-    return np.stack(np.broadcast_arrays(u, v[:, None]), axis=-1)
+    up = np.linalg.norm(np.diff(panel, axis=0), axis=2)
+    v = np.concatenate([np.zeros((1, grid.shape[1])), np.cumsum(up, axis=0)])
+    return np.stack([u, v], axis=-1)
