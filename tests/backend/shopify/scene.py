@@ -119,7 +119,13 @@ class Scene(msgspec.Struct):
 async def set_the_scene(
     app: Litestar, http: httpx.AsyncClient, fake: FakeShopify, clock: HandClock, domain: str
 ) -> Scene:
-    """The merchant has opened the app, and made a garment of one product."""
+    """The merchant has opened the app, and made a garment of one product. Waiting for Shopify moves the clock."""
+
+    async def wait(seconds: float) -> None:
+        clock.advance(seconds=seconds)
+
+    app.state.shopify.admin.client.sleep = wait
+    app.state.shopify.bulk.sleep = wait
     shop = fake.shop(domain)
     shop.add_product("Organic Cotton Tee", product_id=PRODUCT)
     shop.add_product("Linen Skirt", product_id=OTHER_PRODUCT)

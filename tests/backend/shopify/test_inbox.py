@@ -32,6 +32,12 @@ PATH = "/hooks/shopify"
 COMPLIANCE = [topic for topic, kind in TOPICS.items() if kind is Kind.COMPLIANCE]
 
 
+@pytest.fixture
+def database_url(sqlite_database: str) -> str:
+    """One engine, but for the classes that say otherwise."""
+    return sqlite_database
+
+
 async def rows(app: Litestar) -> list[WebhookDelivery]:
     database: Database = app.state.database
     async with database.transaction(read_only=True) as session:
@@ -252,6 +258,10 @@ async def send(http: httpx.AsyncClient, fake: FakeShopify, topic: str, number: i
 
 
 class TestWork:
+    @pytest.fixture(params=["sqlite", "postgres"])
+    def database_url(self, request: pytest.FixtureRequest) -> str:
+        return str(request.getfixturevalue(f"{request.param}_database"))
+
     async def test_one_resource_in_the_order_of_arrival(
         self, http: httpx.AsyncClient, fake: FakeShopify, work: InboxWork, recorder: Recorder
     ) -> None:

@@ -172,7 +172,6 @@ class TestWhatIsRead:
     async def test_shopify_down_is_tried_again_later(self, scene: Scene, fault: Fault) -> None:
         session = await scene.try_on()
         scene.shop.faults.extend([fault] * 4)
-        scene.app.state.shopify.admin.client.sleep = _no_sleep
         await scene.hear_of(scene.place(session["id"]))
         assert await fates(scene) == [("new", "shopify_unavailable")]
         scene.clock.advance(minutes=1)
@@ -189,10 +188,6 @@ class TestWhatIsRead:
         await scene.hear_of(order, "orders/paid")
         [line] = await scene.lines()
         assert (line.returned_units, line.kept_units) == (1, 0)
-
-
-async def _no_sleep(_: float) -> None:
-    return
 
 
 class TestMoney:
@@ -241,7 +236,7 @@ class TestReturns:
             await scene.hear_of(order)
             back = desk.send_back(order, {order.lines[0].id: 1}, "too-small", scene.clock.now(), status)
             await scene.tell("returns/update", desk.return_payload(order, back))
-            line = (await scene.lines())[-1]
+            [line] = [one for one in await scene.lines() if one.line_ref == str(order.lines[0].id)]
             assert (line.returned_units, line.kept_units) == (units, 3 - units), status
         assert len(await scene.events("purchase_returned")) == 2
 
@@ -282,7 +277,7 @@ class TestReturns:
             await scene.hear_of(order)
             refund = desk.refund(order, {order.lines[0].id: 1}, scene.clock.now(), restock_type=kind)
             await scene.tell("refunds/create", desk.refund_payload(order, refund))
-            line = (await scene.lines())[-1]
+            [line] = [one for one in await scene.lines() if one.line_ref == str(order.lines[0].id)]
             assert (line.returned_units, line.cancelled_units, line.refund_only_units) == counted, kind
         assert [one.payload["reason"] for one in await scene.events("purchase_returned")] == ["unknown"] * 2
         assert len(await scene.events("purchase_cancelled")) == 1
