@@ -131,7 +131,7 @@ def rival_choices(wear: Wear, estimate: Estimate) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--people", type=int, default=400)
+    parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--bodies", type=int, default=1000, help="held-out people that were drawn")
     parser.add_argument(
         "--folder", type=Path, default=Path(".data/bench"), help="where bench_accuracy keeps what it saw"
