@@ -26,8 +26,8 @@ SIDE_FALLOFF = 0.35
 ROW_STEP_M, INSET_M = 0.010, 0.006
 """Between rows, and from a tube's open ends: a row on an open edge would meet one triangle only."""
 FEWEST_ROWS, FEWEST_CUTS = 2, 6
-WIDEST_GAP = np.radians(60)
-WHOLE_SHARE = 0.99
+WIDEST_GAP = np.radians(28)
+WHOLE_SHARE = 0.93
 """A row with a wider gap, seen from its middle, or shorter than this share of its hull, does not go round."""
 WIDEST_SHARE = 1.15
 BLEND_ABOVE_M = (-0.02, 0.05)

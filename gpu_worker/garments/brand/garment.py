@@ -36,7 +36,7 @@ class BrandTailor:
 
     def __init__(self, wardrobe: Wardrobe) -> None:
         self.wardrobe = wardrobe
-        self._references = References(wardrobe)
+        self.references = References(wardrobe)
 
     def prepare(
         self, category: Category, sizes_cm: Mapping[str, Mapping[str, float]], glbs: Mapping[str, bytes]
@@ -79,7 +79,7 @@ class BrandTailor:
             if length_m is not None and "length" in rows[size].estimated:
                 length_m = None
             try:
-                made[size] = prepare_source(category, glbs[size], self._references, length_m=length_m, first=build)
+                made[size] = prepare_source(category, glbs[size], self.references, length_m=length_m, first=build)
                 build = build or made[size].reference.body.build
             except BrandRefused as refusal:
                 refused[size] = refusal
@@ -91,7 +91,7 @@ class BrandTailor:
         frames = frames_of(prepared.category, reference.body.tables)
         sheet = Sheet.of(source.bound.faces, len(source.bound.points))
         points = transferred(source.bound, reference.body.tables, frames, reference.body.skin, sheet)
-        figure = self._references.figures.of(reference.vertices)
+        figure = self.references.figures.of(reference.vertices)
         shown = garment_on(figure, source.mesh, source.drawn(points), source.look, source.normals(points))
         return encode_png(shown)
 

@@ -76,11 +76,11 @@ def _image(image: Json, where: str, accessors: Accessors) -> tuple[str, bytes]:
 def _material(material: Json, where: str, container: Container) -> Json:
     """What every viewer understands; cloth is seen from both sides."""
     kept: Json = {key: material[key] for key in (*KEPT, *KEPT_ALPHA) if key in material}
-    rough = mapping(kept, "pbrMetallicRoughness", where)
+    kept["pbrMetallicRoughness"] = rough = dict(mapping(material, "pbrMetallicRoughness", where))
     for owner in (kept, rough):
         for name in TEXTURES:
-            if name in owner:
-                _check_texture(owner, name, where, container)
+            if name in owner and not _is_kept(owner, name, where, container):
+                del owner[name]
     extensions = mapping(material, "extensions", where)
     used = {name: extensions[name] for name in sorted(KEPT_EXTENSIONS & set(extensions))}
     for name, value in used.items():
@@ -89,11 +89,14 @@ def _material(material: Json, where: str, container: Container) -> Json:
     return {**kept, "doubleSided": True, **({"extensions": used} if used else {})}
 
 
-def _check_texture(owner: Json, name: str, where: str, container: Container) -> None:
+def _is_kept(owner: Json, name: str, where: str, container: Container) -> bool:
+    """Whether a texture is on the first texture coordinates; shade on others is left out, colour is refused."""
     info = mapping(owner, name, where)
     container.item("textures", info.get("index"), f"{where}.{name}.index")
-    if info.get("texCoord", 0) != 0:
-        raise BrandRefused(f"{where}.{name}.texCoord", "Only the first set of texture coordinates is read.")
+    is_first = info.get("texCoord", 0) == 0
+    if not is_first and name == "baseColorTexture":
+        raise BrandRefused(f"{where}.{name}.texCoord", "The colour must use the first set of texture coordinates.")
+    return is_first
 
 
 def _textures_within(value: Any) -> bool:

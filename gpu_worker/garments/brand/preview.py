@@ -17,7 +17,7 @@ from gpu_worker.garments.brand.mesh import RenderMesh
 from gpu_worker.garments.look import to_screen
 from gpu_worker.garments.raster import Picture, Shown, draw, encode_png
 
-PANE_PX = (420, 540)
+PANE_PX = (340, 440)
 YAWS = (0.0, np.radians(35.0), np.pi)
 SKIN_COLOUR, BASE_COLOUR = (205.0, 184.0, 168.0), (112.0, 114.0, 120.0)
 PART_COLOURS = np.array(

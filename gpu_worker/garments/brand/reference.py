@@ -17,10 +17,11 @@ from gpu_worker.garments.winding import WindingNumber
 
 MOST_INSIDE = 0.05
 """Share of vertices inside the body from which another body is looked for."""
-GENDERS, HEIGHTS, WEIGHTS = (0.0, 0.5, 1.0), (0.15, 0.27, 0.4, 0.5, 0.62), (0.15, 0.25, 0.35, 0.45, 0.6, 0.75)
+GENDERS, HEIGHTS, WEIGHTS = (0.0, 0.5, 1.0), (0.2, 0.3, 0.4, 0.55), (0.15, 0.25, 0.35, 0.45, 0.65)
 DEFAULT_HEIGHT, DEFAULT_WEIGHT = 0.4, 0.45
 FEMALE: frozenset[Category] = frozenset({"dress", "skirt"})
-SWEEPS = 3
+SWEEPS, HOPELESS = 3, 0.2
+"""No body is looked for any further when the best of a round still has this share inside."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class References:
                     best = Reference(body, seated)
                 if seated.overlap <= MOST_INSIDE:
                     return best
-            if best.body.build == before:
+            if best.body.build == before or best.seated.overlap > HOPELESS:
                 break
         raise self._refusal(best, faces)
 

@@ -9,6 +9,7 @@ import pytest
 from gpu_worker.body.arrays import Floats
 from gpu_worker.body.canonical import YOUNG, Shape
 from gpu_worker.garments.brand.garment import BrandTailor, PreparedGarment
+from gpu_worker.garments.brand.source import Prepared, prepare_source
 from gpu_worker.garments.chart import Category
 from gpu_worker.garments.dress import DressedBody, Wardrobe, chart_rows
 from gpu_worker.garments.pattern import vertex_normals
@@ -26,7 +27,7 @@ GARMENTS: dict[str, tuple[str, int, Category]] = {
     "trousers": ("male_casualsuit02", 1, "trousers"),
 }
 """Name -> suit, part of it, category."""
-PREPARED = ("close tee", "jumper", "leggings", "trousers")
+PREPARED = ("close tee", "jumper", "trousers")
 CHARTS: dict[Category, dict[str, dict[str, float]]] = {
     "t-shirt": {"S": {"chest": 102.0}, "M": {"chest": 108.0}, "L": {"chest": 116.0}},
     "long-sleeve shirt": {"S": {"chest": 102.0}, "M": {"chest": 108.0}, "L": {"chest": 116.0}},
@@ -70,6 +71,15 @@ def wardrobe() -> Wardrobe:
 @pytest.fixture(scope="session")
 def tailor(wardrobe: Wardrobe) -> BrandTailor:
     return BrandTailor(wardrobe)
+
+
+@pytest.fixture(scope="session")
+def sources(tailor: BrandTailor, parts: dict[str, Part]) -> dict[str, Prepared]:
+    """Garments as their files are, to compare altered ones with."""
+    return {
+        name: prepare_source(GARMENTS[name][2], glb_of([parts[name]]), tailor.references, length_m=None, first=None)
+        for name in ("jumper", "loose tee", "trousers")
+    }
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,7 @@ BROKEN = {
     "images[0]": put("images", [{"bufferView": 0, "mimeType": "image/png"}]),
     "textures[0].source": put("textures", [{}]),
     "materials[0].baseColorTexture.index": put("materials.0.pbrMetallicRoughness", {"baseColorTexture": {"index": 3}}),
+    "materials[0].pbrMetallicRoughness": put("materials.0.pbrMetallicRoughness", "red"),
     "meshes": put("nodes.0.mesh", None),
     "meshes[0].primitives[0].attributes": put("meshes.0.primitives.0.attributes", {}),
     "meshes[0].primitives[0].indices": put("accessors.2.count", 5),
@@ -241,3 +242,18 @@ class TestScene:
         document.json["extensionsRequired"] = ["EXT_meshopt_compression"]
         (piece,) = read_glb(document.glb()).pieces
         np.testing.assert_allclose(piece.points, SQUARE.points)
+
+
+class TestLook:
+    def test_shade_on_other_coordinates_is_left_out_but_colour_is_not(self) -> None:
+        document = document_of([SQUARE], png(8, 8))
+        document.json["materials"][0]["occlusionTexture"] = {"index": 0, "texCoord": 1}
+        (material,) = read_glb(document.glb()).look.materials
+        assert "occlusionTexture" not in material
+        assert material["pbrMetallicRoughness"] == {"baseColorTexture": {"index": 0}}
+        document.json["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]["texCoord"] = 1
+        assert refusal(document.glb()).field == "materials[0].baseColorTexture.texCoord"
+
+    def test_pictures_are_kept_byte_for_byte(self) -> None:
+        picture = png(16, 8)
+        assert read_glb(glb_of([SQUARE], picture)).look.images == [("image/png", picture)]
