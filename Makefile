@@ -137,8 +137,9 @@ bench-shopify: install ## How long forged webhooks, proxy calls and session toke
 bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench
 
-bench-dress: install ## Girths, penetration and times of template garments on unseen bodies
+bench-dress: install ## Girths, penetration and times of template and brand garments on unseen bodies
 	@$(BIN)/python -m gpu_worker.training.bench_dress
+	@$(BIN)/python -m gpu_worker.training.bench_brand
 
 bench-storefront: install ## Lighthouse on the sample product page with and without the block, nine runs each, interleaved
 	@cd shopify_extension && node dev/bench_storefront.mjs
