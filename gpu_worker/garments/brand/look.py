@@ -93,7 +93,7 @@ def _is_kept(owner: Json, name: str, where: str, container: Container) -> bool:
     """Whether a texture is on the first texture coordinates; shade on others is left out, colour is refused."""
     info = mapping(owner, name, where)
     container.item("textures", info.get("index"), f"{where}.{name}.index")
-    is_first = info.get("texCoord", 0) == 0
+    is_first = bool(info.get("texCoord", 0) == 0)
     if not is_first and name == "baseColorTexture":
         raise BrandRefused(f"{where}.{name}.texCoord", "The colour must use the first set of texture coordinates.")
     return is_first
