@@ -27,9 +27,10 @@ GRAVITY_M_S2 = 4.0
 DAMPING = 0.93
 RELAXATION = 1.6
 """Over-relaxation of the averaged springs."""
-COMPRESSION = 0.35
-"""How much of a spring's stiffness pushes back when it is pressed together: cloth buckles instead."""
-BENDING = 0.05
+COMPRESSION = 0.8
+"""How much of a spring's stiffness pushes back when it is pressed together: less, and folds go out of loose cloth."""
+BENDING = 0.012
+"""How much each step smooths: more, and folds go too."""
 FRICTION = 0.35
 DROP_M, RISE_M, HEM_RISE_M = 0.0045, 0.02, 0.0002
 """How far cloth may sink or climb from where geometry put it: hems stay level, lengths true."""
