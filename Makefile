@@ -133,6 +133,7 @@ bench-figure: install ## From the answer to the garment on the figure, in a real
 
 bench-shopify: install ## How long forged webhooks, proxy calls and session tokens take to be refused
 	@$(BIN)/python -m backend.bench_shopify 2>/dev/null
+	@$(BIN)/python -m backend.bench_webhooks 2>/dev/null
 
 bench-endpoint: install ## Hand-over time and throughput of the local endpoint
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench
