@@ -136,6 +136,7 @@ describe("a garment in its sizes", () => {
     );
     garment.showHeat(false);
     expect(drawn()[0]?.material).toBe(cloth);
+    expect(drawn()[0]?.geometry.hasAttribute("color")).toBe(false);
   });
 
   it("is refused where the file says nothing of sizes", async () => {

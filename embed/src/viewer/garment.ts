@@ -29,6 +29,15 @@ interface Extras {
   size?: string;
 }
 
+/** Colours of the room in the cloth, kept beside those of the cloth itself. */
+const ROOM = "room";
+
+interface Cloth {
+  material: Material | Material[];
+  /** The folds' shading, which the file brings as vertex colours. */
+  shade: Attribute | undefined;
+}
+
 /** Throws where the bytes are no garment of ours. */
 export async function readGarment(bytes: ArrayBuffer): Promise<Garment> {
   const scene = await parseModel(bytes);
@@ -52,7 +61,7 @@ export class Garment {
   /** Those that would have to stretch too far: there is no picture of them. */
   readonly unavailable: readonly string[];
   readonly #sizes: ReadonlyMap<string, Object3D>;
-  readonly #cloth = new Map<Mesh, Material | Material[]>();
+  readonly #cloth = new Map<Mesh, Cloth>();
   readonly #heat = new MeshStandardMaterial({ vertexColors: true, roughness: 1, side: DoubleSide });
 
   constructor(object: Group, sizes: ReadonlyMap<string, Object3D>, unavailable: readonly string[]) {
@@ -60,7 +69,7 @@ export class Garment {
     this.#sizes = sizes;
     this.unavailable = unavailable;
     object.traverse((part) => {
-      if (part instanceof Mesh) this.#cloth.set(part, part.material);
+      if (part instanceof Mesh) this.#cloth.set(part, clothOf(part));
     });
     for (const part of sizes.values()) part.visible = false;
   }
@@ -74,8 +83,13 @@ export class Garment {
 
   /** Colours for the room in the cloth instead of the cloth itself. */
   showHeat(isOn: boolean): void {
-    for (const [mesh, cloth] of this.#cloth) {
-      mesh.material = isOn && mesh.geometry.hasAttribute("color") ? this.#heat : cloth;
+    for (const [mesh, { material, shade }] of this.#cloth) {
+      const room = mesh.geometry.getAttribute(ROOM);
+      const isShown = isOn && room !== undefined;
+      mesh.material = isShown ? this.#heat : material;
+      const colour = isShown ? room : shade;
+      if (colour) mesh.geometry.setAttribute("color", colour);
+      else mesh.geometry.deleteAttribute("color");
     }
   }
 
@@ -84,6 +98,10 @@ export class Garment {
     this.#heat.dispose();
     disposeTree(this.object);
   }
+}
+
+function clothOf({ material, geometry }: Mesh): Cloth {
+  return { material, shade: geometry.getAttribute("color") };
 }
 
 /** Makes one mesh a size out of a mesh with a morph target a size: switching is then no more than showing. */
@@ -96,7 +114,7 @@ function expand(mesh: Mesh, extras: Extras, sizes: Map<string, Object3D>): void 
     const worn = new Mesh(wornShape(mesh.geometry, shapes[at] ?? base, twin), mesh.material);
     // The loader writes the names of attributes it does not know in small letters.
     const ease = mesh.geometry.getAttribute((extras.ease?.[size] ?? "").toLowerCase());
-    if (ease) worn.geometry.setAttribute("color", heatColours(ease));
+    if (ease) worn.geometry.setAttribute(ROOM, heatColours(ease));
     worn.position.copy(mesh.position);
     worn.quaternion.copy(mesh.quaternion);
     worn.scale.copy(mesh.scale);
@@ -115,7 +133,7 @@ function wornShape(source: BufferGeometry, positions: Float32Array, twin: Uint32
   geometry.setIndex(index);
   geometry.setAttribute("position", new BufferAttribute(positions, 3));
   geometry.setAttribute("normal", new BufferAttribute(smoothNormals(positions, index.array, twin), 3));
-  for (const name of ["uv", "uv1"]) {
+  for (const name of ["uv", "uv1", "color"]) {
     const attribute = source.getAttribute(name);
     if (attribute) geometry.setAttribute(name, attribute);
   }
