@@ -94,7 +94,7 @@ class TestJudgedAnew:
     ) -> None:
         session = await given.session(brand, shopper)
         await step()
-        await finish(endpoint.newest)
+        await finish(endpoint.newest_of("avatar"))
         now = (await http.get(f"/v1/tryon-sessions/{session['id']}", headers=shopper.headers)).json()
         regions = now["fit_result"]["sizes"][0]["regions"]
         assert {region["sd"] for region in regions} == {2.0}, "the worker's standard deviation"
