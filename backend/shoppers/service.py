@@ -23,9 +23,7 @@ from backend.shoppers.models import EmbedCode, Shopper
 
 CODE_LIFETIME = timedelta(seconds=60)
 CODE_BYTES = 32
-ORDER_LINES = table(
-    "order_lines", column("brand_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid())
-)
+ORDER_LINES = table("order_lines", column("brand_id", Uuid()), column("user_id", Uuid()), column("session_id", Uuid()))
 """Named, not imported: the feature that owns it stands above this one. A sale stays a sale, without the person."""
 RENEWAL_LIMIT = timedelta(hours=24)
 

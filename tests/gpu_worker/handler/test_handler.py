@@ -11,6 +11,7 @@ import pytest
 from gpu_worker.contract import MEASUREMENTS, AvatarParams, Stage
 from gpu_worker.estimators.questionnaire import FactRefused
 from gpu_worker.handler import Handler, make_handler
+from gpu_worker.logs import JsonLines
 from gpu_worker.photo import PhotoRefused
 from gpu_worker.settings import Settings
 from tests.gpu_worker.handler.pipelines import TinyPipeline
@@ -182,11 +183,12 @@ class TestFailure:
             job = storage.job()
             storage.faults["PUT", "body.npz"] = ["403"]
             answer = await handler_at(storage, TinyPipeline(failure))(job)
+            said = "\n".join(JsonLines().format(record) for record in caplog.records)
             for secret in (TOKEN, storage.origin, "cannot read"):
                 assert secret not in json.dumps(answer)
-                assert secret not in caplog.text
+                assert secret not in said
             storage.objects.clear()
-        assert "internal" in caplog.text
+        assert '"code": "internal"' in said
 
 
 class TestDownload:
