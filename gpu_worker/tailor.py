@@ -127,7 +127,8 @@ class Tailor:
         return TailoredFiles({WORN: glb}, dress=DressResult(reports, base, shown), timings_ms=timings_ms)
 
     def warm_up(self) -> None:
-        """One t-shirt on the mannequin: what is loaded at first use is loaded now."""
+        """What is drawn or loaded at first use is drawn and loaded now; the last of it by a t-shirt on the mannequin."""
+        self.dresser.warm_up()
         self._preview(GarmentSpec("t-shirt", {"M": {"chest": 104.0}}))
 
     def _preview(self, spec: GarmentSpec) -> bytes | None:
