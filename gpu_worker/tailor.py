@@ -127,7 +127,7 @@ class Tailor:
         return TailoredFiles({WORN: glb}, dress=DressResult(reports, base, shown), timings_ms=timings_ms)
 
     def warm_up(self) -> None:
-        """What is drawn or loaded at first use is drawn and loaded now; the last of it by a t-shirt on the mannequin."""
+        """What is drawn or loaded at first use is so now; the last of it by a t-shirt on the mannequin."""
         self.dresser.warm_up()
         self._preview(GarmentSpec("t-shirt", {"M": {"chest": 104.0}}))
 

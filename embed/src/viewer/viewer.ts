@@ -130,8 +130,10 @@ export class Viewer {
 
   /** Once for however many changes there were since the last picture. */
   #draw(): void {
-    cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => this.#render());
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#render();
+    });
   }
 
   #render(): void {
