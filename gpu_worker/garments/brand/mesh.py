@@ -108,6 +108,14 @@ def areas(points: Floats, faces: Ints) -> Floats:
     return np.asarray(np.linalg.norm(across, axis=1) / 2)
 
 
+def without_doubles(mesh: RenderMesh, tolerance: float) -> tuple[RenderMesh, int]:
+    """Only the first of triangles that lie in one place, and how many others there were."""
+    places = np.sort(welded(mesh.points, tolerance)[mesh.faces], axis=1)
+    first = np.sort(np.unique(places, axis=0, return_index=True)[1])
+    doubled = len(places) - len(first)
+    return (mesh.keep(first.astype(np.int32)), doubled) if doubled else (mesh, 0)
+
+
 def refined(mesh: RenderMesh, longest_m: float, most: int) -> RenderMesh:
     """Cut edges longer than `longest_m` in half, until none is left or the mesh has `most` vertices.
 

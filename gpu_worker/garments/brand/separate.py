@@ -40,7 +40,10 @@ def without_mannequin(mesh: RenderMesh, pieces: Sequence[Piece]) -> tuple[Render
     points[place] = mesh.points
     part = parts_of(faces, len(points))
     large = np.flatnonzero(np.bincount(part) >= FEWEST_TRIANGLES)
-    bodies = [name for name in large if _is_body(points, faces[part == name], extent)]
+    # a garment stored twice over has no open edge
+    once = np.zeros(len(faces), np.bool_)
+    once[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]] = True
+    bodies = [name for name in large if _is_body(points, faces[once & (part == name)], extent)]
     if not bodies:
         return mesh, []
     is_body = np.isin(part, bodies)

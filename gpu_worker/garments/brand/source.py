@@ -11,7 +11,7 @@ from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.brand.align import Fixed, scaled
 from gpu_worker.garments.brand.bind import Bound, bind
 from gpu_worker.garments.brand.look import Look
-from gpu_worker.garments.brand.mesh import RenderMesh, merged, refined, welded
+from gpu_worker.garments.brand.mesh import RenderMesh, merged, refined, welded, without_doubles
 from gpu_worker.garments.brand.read_glb import Upload, read_glb
 from gpu_worker.garments.brand.reference import Build, Reference, References
 from gpu_worker.garments.brand.refused import BrandRefused
@@ -71,7 +71,8 @@ def prepare_source(
     upload = read_glb(glb)
     mesh, warnings = without_mannequin(merged(upload.pieces), upload.pieces)
     metres, fixed = _in_metres(category, mesh, length_m)
-    mesh = refined(mesh.at(metres), LONGEST_EDGE_M, MOST_POINTS)
+    mesh, doubled = without_doubles(mesh.at(metres), WELD_M)
+    mesh = refined(mesh, LONGEST_EDGE_M, MOST_POINTS)
     place = welded(mesh.points, WELD_M)
     points = np.zeros((int(place.max()) + 1, 3))
     points[place] = mesh.points
@@ -86,7 +87,7 @@ def prepare_source(
     if "trunk" not in bound.tubes:
         raise BrandRefused("meshes", f"The mesh does not go round the body as a {category} does.")
     source = Source(_outside_out(mesh, proxy), bound, proxy.carry, upload.look)
-    return Prepared(category, source, reference, _report(upload, warnings, fixed, reference, proxy))
+    return Prepared(category, source, reference, _report(upload, warnings, fixed, reference, proxy, doubled))
 
 
 def _in_metres(category: Category, mesh: RenderMesh, length_m: float | None) -> tuple[Floats, Fixed]:
@@ -107,7 +108,9 @@ def _outside_out(mesh: RenderMesh, proxy: Proxy) -> RenderMesh:
     return RenderMesh(mesh.points, faces, mesh.material, mesh.piece, mesh.texture, mesh.colour)
 
 
-def _report(upload: Upload, warnings: list[str], fixed: Fixed, reference: Reference, proxy: Proxy) -> dict[str, Any]:
+def _report(
+    upload: Upload, warnings: list[str], fixed: Fixed, reference: Reference, proxy: Proxy, doubled: int
+) -> dict[str, Any]:
     build = reference.body.build
     turned = reference.seated.turn
     orientation: Mapping[str, Any] = {
@@ -118,7 +121,7 @@ def _report(upload: Upload, warnings: list[str], fixed: Fixed, reference: Refere
     }
     return {
         **orientation,
-        "repairs": proxy.repairs.as_json(),
+        "repairs": {**proxy.repairs.as_json(), "duplicate_faces": doubled + proxy.repairs.duplicate_faces},
         "reference_body": {"gender": build.gender, "height": build.height, "weight": build.weight},
         "overlap": round(reference.seated.overlap, 4),
         "warnings": [*upload.warnings, *warnings],

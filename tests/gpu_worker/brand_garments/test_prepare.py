@@ -177,6 +177,17 @@ class TestRepair:
             across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
             assert (across * (corners.mean(axis=1) - np.array([0, 0, 0.3]))).sum() > 0
 
+    def test_a_garment_stored_twice_over_is_one(
+        self, references: References, parts: dict[str, Part], sources: dict[str, Prepared]
+    ) -> None:
+        part = parts["loose tee"]
+        again = part.faces[:, ::-1] + len(part.points)
+        points, texture = np.tile(part.points, (2, 1)), np.zeros((2 * len(part.points), 2))
+        twice = Part(points, np.concatenate([part.faces, again]).astype(np.int32), texture)
+        made = prepare(references, "t-shirt", [twice])
+        assert made.report["repairs"]["duplicate_faces"] >= len(part.faces)
+        assert len(made.source.bound.faces) == len(sources["loose tee"].source.bound.faces)
+
     def test_holes_do_no_harm(
         self, references: References, parts: dict[str, Part], sources: dict[str, Prepared]
     ) -> None:
