@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-dep
 NPM_INSTALL := npm install --no-save --no-fund --no-audit --loglevel=error
 EMBED_SOURCES := $(shell find embed -path embed/node_modules -prune -o -path embed/dist -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-sizes bench-storefront bench-shopify bench-figure \
+.PHONY: help install demo test unit e2e lint types format schema shopify-build install-hmr2 test-hmr2 chaos bench bench-accuracy bench-api bench-dress bench-endpoint bench-sizes bench-storefront bench-shopify bench-figure bench-admin \
 	bake fit-tape fit-questionnaire fit-population fit-silhouette clean
 
 help: ## Show what can be run
@@ -114,7 +114,7 @@ chaos: install ## Jobs through every fault there is; JOBS= (10000) and SEED= (1)
 	@$(BIN)/python -m tests.chaos.run --jobs $(or $(JOBS),10000) --seed $(or $(SEED),1)
 
 # ---- measure -------------------------------------------------------------------------------------------------------
-bench: bench-accuracy bench-sizes bench-api bench-dress bench-endpoint bench-shopify bench-figure bench-storefront ## Every benchmark
+bench: bench-accuracy bench-sizes bench-api bench-dress bench-endpoint bench-shopify bench-admin bench-figure bench-storefront ## Every benchmark
 
 bench-accuracy: install ## Error and coverage of both estimators; set ANSUR_DIR for the questionnaire's part
 	@$(BIN)/python -m gpu_worker.training.bench_questionnaire
@@ -130,6 +130,9 @@ bench-api: install ## First size, photo to ready, and the garment on the body, a
 
 bench-figure: install ## From the answer to the garment on the figure, in a real browser on the demo
 	@$(BIN)/python -m tests.e2e.bench_figure
+
+bench-admin: install ## Largest paint and layout shift of the merchant's page
+	@$(BIN)/python -m tests.e2e.bench_admin
 
 bench-shopify: install ## How long forged webhooks, proxy calls and session tokens take to be refused
 	@$(BIN)/python -m backend.bench_shopify 2>/dev/null
