@@ -1,4 +1,4 @@
-"""Largest paint and layout shift of the merchant's page in the demo, nine times with an empty cache: `make bench-admin`."""
+"""Largest paint and layout shift of the merchant's page in the demo, nine times without a cache: `make bench-admin`."""
 
 import statistics
 import tempfile
