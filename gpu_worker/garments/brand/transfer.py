@@ -31,6 +31,8 @@ CREASED_M = 0.2
 """Over at least this much of a limb, cloth that is too long is pressed together."""
 ARMHOLE_REACH_M = 0.06
 """How far round the bottom of an armhole cloth follows when that is lowered."""
+SECOND_GAP_M = 1.25 * GAP_M
+"""Of a second push: tight cloth on large triangles otherwise touches the skin with less than a millimetre."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
 BARE = 0.02
@@ -68,7 +70,7 @@ def transferred(
         for _ in range(rounds):
             moved[zone] += share * (np.asarray(within @ moved) - moved[zone])
     placed = _armholes_lowered(bound, bound.points + moved, tables)
-    pushed = push_out(placed, sheet, skin)
+    pushed = push_out(push_out(placed, sheet, skin), sheet, skin, SECOND_GAP_M)
     return _layered(bound, pushed, skin)
 
 
