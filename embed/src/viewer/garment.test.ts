@@ -22,7 +22,7 @@ const FACES = [0, 2, 1, 1, 2, 3, 4, 6, 5, 5, 6, 7];
 const wider = STRIP.map(([x = 0]) => [x, 0, 0]);
 
 /** A GLB as the worker writes it: base M, morph L, ease a vertex and size; XS is too small for the body. */
-function garmentFile(extras: object): ArrayBuffer {
+function garmentFile(extras: object, nodes: object[] = [{ mesh: 0 }]): ArrayBuffer {
   const parts: { values: number[]; type: string; component: number }[] = [
     { values: STRIP.flat(), type: "VEC3", component: FLOAT },
     { values: STRIP.map(() => 0.06), type: "SCALAR", component: FLOAT },
@@ -56,7 +56,7 @@ function garmentFile(extras: object): ArrayBuffer {
     asset: { version: "2.0" },
     scene: 0,
     scenes: [{ nodes: [0] }],
-    nodes: [{ mesh: 0 }],
+    nodes,
     meshes: [{ primitives: [primitive], weights: [0], extras }],
     materials: [{ name: "cloth" }],
     accessors,
@@ -137,6 +137,31 @@ describe("a garment in its sizes", () => {
     garment.showHeat(false);
     expect(drawn()[0]?.material).toBe(cloth);
     expect(drawn()[0]?.geometry.hasAttribute("color")).toBe(false);
+  });
+
+  it("may come as one model a size, as brands send them", async () => {
+    const said = { layout: "nodes", ease: { M: "_EASE_M", "2X/3X": "_EASE_L" }, unavailable: ["XS"] };
+    const children = ["M", "2X/3X"].map((name) => ({ name, mesh: 0 }));
+    const file = garmentFile({}, [{ name: "garment", extras: said, children: [1, 2] }, ...children]);
+    const garment = await readGarment(file);
+    const drawn = (): string[] => {
+      const names: string[] = [];
+      garment.object.traverseVisible((part) => {
+        if (part instanceof Mesh) names.push(part.userData.name);
+      });
+      return names;
+    };
+    expect(garment.show("2X/3X")).toBe(true);
+    expect(drawn()).toEqual(["2X/3X"]);
+    expect(garment.show("M")).toBe(true);
+    expect(drawn()).toEqual(["M"]);
+    expect(garment.show("XS")).toBe(false);
+    garment.showHeat(true);
+    garment.show("M");
+    garment.object.traverseVisible((part) => {
+      if (part instanceof Mesh)
+        expect(part.geometry.getAttribute("color").getX(0)).toBeCloseTo(heatColour(6)[0], 5);
+    });
   });
 
   it("is refused where the file says nothing of sizes", async () => {

@@ -25,8 +25,8 @@ interface Extras {
   /** Size -> name of its ease attribute. */
   ease?: Record<string, string>;
   unavailable?: string[];
-  /** Of a node: this is that size, in files with one mesh a size. */
-  size?: string;
+  /** `nodes`: one child a size, of its name; else one mesh with a morph target a size. */
+  layout?: "morphs" | "nodes";
 }
 
 /** Colours of the room in the cloth, kept beside those of the cloth itself. */
@@ -48,7 +48,7 @@ export async function readGarment(bytes: ArrayBuffer): Promise<Garment> {
   for (const object of found) {
     const extras: Extras = object.userData;
     unavailable.push(...(extras.unavailable ?? []));
-    if (extras.size !== undefined) sizes.set(extras.size, object);
+    if (extras.layout === "nodes") takeNodes(object, extras, sizes);
     else if (object instanceof Mesh && extras.base !== undefined) expand(object, extras, sizes);
   }
   if (sizes.size === 0) throw new Error("a garment without sizes");
@@ -100,6 +100,25 @@ export class Garment {
   }
 }
 
+/** A brand's own models: each size is a child of that name, with meshes of its own. */
+function takeNodes(root: Object3D, extras: Extras, sizes: Map<string, Object3D>): void {
+  for (const child of root.children) {
+    const size: string = child.userData.name ?? child.name;
+    sizes.set(size, child);
+    child.traverse((part) => {
+      if (!(part instanceof Mesh)) return;
+      part.geometry = part.geometry.clone(); // the loader shares what two sizes have in common
+      keepRoom(part.geometry, part.geometry, extras.ease?.[size]);
+    });
+  }
+}
+
+/** The loader writes the names of attributes it does not know in small letters. */
+function keepRoom(target: BufferGeometry, source: BufferGeometry, attribute: string | undefined): void {
+  const ease = source.getAttribute((attribute ?? "").toLowerCase());
+  if (ease) target.setAttribute(ROOM, heatColours(ease));
+}
+
 function clothOf({ material, geometry }: Mesh): Cloth {
   return { material, shade: geometry.getAttribute("color") };
 }
@@ -112,9 +131,7 @@ function expand(mesh: Mesh, extras: Extras, sizes: Map<string, Object3D>): void 
   const shapes = [base, ...targets.map((target) => added(base, place(target)))];
   for (const [at, size] of [extras.base ?? "", ...(extras.targetNames ?? [])].entries()) {
     const worn = new Mesh(wornShape(mesh.geometry, shapes[at] ?? base, twin), mesh.material);
-    // The loader writes the names of attributes it does not know in small letters.
-    const ease = mesh.geometry.getAttribute((extras.ease?.[size] ?? "").toLowerCase());
-    if (ease) worn.geometry.setAttribute(ROOM, heatColours(ease));
+    keepRoom(worn.geometry, mesh.geometry, extras.ease?.[size]);
     worn.position.copy(mesh.position);
     worn.quaternion.copy(mesh.quaternion);
     worn.scale.copy(mesh.scale);
