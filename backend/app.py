@@ -14,6 +14,7 @@ from litestar.di import Provide
 
 from backend.avatars.controller import AvatarController, ConsentController
 from backend.avatars.finish import AvatarOutcomes
+from backend.avatars.retention import AvatarRetention
 from backend.brands.service import BrandKeys
 from backend.core import auth, headers, problems, schema
 from backend.core.clock import Clock, SystemClock
@@ -149,6 +150,7 @@ def create_app(
                 Housekeeping(store, clock).run_if_due,
                 StoreWatch(store, clock).run_if_due,
                 WornRetention(database, clock).run_if_due,
+                AvatarRetention(database, clock).run_if_due,
                 *([shopify.tidy] if shopify else []),
             ),
             "watch": providers.check_health,

@@ -27,8 +27,10 @@ class AvatarErasure:
         self.avatars = AvatarService(session, clock)
 
     async def erase(self, principal: Principal, avatar_id: UUID, *, reason: str = "deleted") -> list[Erasure]:
+        return await self.erase_found(await self.avatars.get(principal, avatar_id, for_update=True), reason=reason)
+
+    async def erase_found(self, avatar: Avatar, *, reason: str) -> list[Erasure]:
         """Try-on sessions go with the row; the work is called off and forgotten, the events lose the person."""
-        avatar = await self.avatars.get(principal, avatar_id, for_update=True)
         await self.avatars.jobs.erase(avatar.brand_id, avatar.id)
         rows = self._order_deletion(avatar, reason)
         await self.session.execute(delete(Avatar).where(Avatar.brand_id == avatar.brand_id, Avatar.id == avatar.id))

@@ -1,0 +1,64 @@
+"""Figures and measurements unused for as long as the brand keeps them: gone as if the shopper had asked."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+
+from backend.avatars.erase import AvatarErasure
+from backend.avatars.models import Avatar
+from backend.brands.models import Brand
+from backend.core.clock import Clock
+from backend.core.db import Database
+
+log = structlog.get_logger()
+
+INTERVAL = timedelta(hours=1)
+BATCH = 100
+"""For each brand and round; the rest follow in the next one."""
+
+
+class AvatarRetention:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self._last: datetime | None = None
+
+    async def run_if_due(self) -> int:
+        """Once an hour; the first time at once. How many went."""
+        now = self.clock.now()
+        if self._last is not None and now - self._last < INTERVAL:
+            return 0
+        self._last = now
+        return await self.run()
+
+    async def run(self) -> int:
+        async with self.database.transaction(read_only=True) as session:
+            brands = (await session.execute(select(Brand.id, Brand.retention_days))).all()
+        gone = 0
+        for brand_id, days in brands:
+            gone += await self._run_for(brand_id, self.clock.now() - timedelta(days=days))
+        if gone:
+            log.info("avatars.retention_over", count=gone)
+        return gone
+
+    async def _run_for(self, brand_id: UUID, unused_since: datetime) -> int:
+        overdue = (
+            select(Avatar)
+            .where(Avatar.brand_id == brand_id, Avatar.last_used_at < unused_since)
+            .order_by(Avatar.last_used_at)
+            .limit(BATCH)
+        )
+        async with self.database.transaction(read_only=True) as session:
+            ids = [avatar.id for avatar in (await session.scalars(overdue)).all()]
+        for avatar_id in ids:
+            async with self.database.transaction() as session:
+                avatar = await session.scalar(
+                    select(Avatar)
+                    .where(Avatar.brand_id == brand_id, Avatar.id == avatar_id, Avatar.last_used_at < unused_since)
+                    .with_for_update()
+                )
+                if avatar is not None:  # nobody has come back to it meanwhile
+                    await AvatarErasure(session, self.clock).erase_found(avatar, reason="retention")
+        return len(ids)
