@@ -22,12 +22,13 @@ class DemoBrand(msgspec.Struct, frozen=True):
     embed_key: str
 
 
+# Colours: of each product's first variant, the middle of the two in the sample shop's product_picture.liquid.
 GARMENTS: tuple[dict[str, Any], ...] = (
     {
         "name": "Organic Cotton Tee",
         "category": "t-shirt",
         "fabric": {"stretch": "knit"},
-        "look": {"colour": "#6f7a59", "fabric": "jersey"},
+        "look": {"colour": "#e2dcce", "fabric": "jersey"},
         "shopify_product_id": 7001,
         "size_chart": {
             "unit": "cm",
@@ -66,7 +67,7 @@ GARMENTS: tuple[dict[str, Any], ...] = (
         "name": "Everyday Chino",
         "category": "trousers",
         "fabric": {"stretch": "woven"},
-        "look": {"colour": "#324059", "fabric": "twill"},
+        "look": {"colour": "#a98360", "fabric": "twill"},
         "shopify_product_id": 7003,
         "size_chart": {
             "unit": "cm",
@@ -102,12 +103,17 @@ async def ensure_brand(settings: Settings, data_dir: Path, storefront_origin: st
 
 
 async def ensure_garments(http: httpx.AsyncClient, api_key: str) -> int:
-    """Create what is missing through the public API; returns how many garments there are."""
+    """Create what is missing, by the public API, and mend looks of earlier starts; how many garments there are."""
     headers = {"Authorization": f"Bearer {api_key}"}
     listed = (await http.get("/v1/garments", headers=headers)).raise_for_status().json()
-    known = {garment["name"] for garment in listed["items"]}
+    known = {garment["name"]: garment for garment in listed["items"]}
     for garment in GARMENTS:
-        if garment["name"] not in known:
+        there = known.get(garment["name"])
+        if there is None:
             answer = await http.post("/v1/garments", headers=headers, content=json.dumps(garment))
+            answer.raise_for_status()
+        elif there["look"] != there["look"] | garment["look"]:
+            changes = json.dumps({"look": there["look"] | garment["look"]})
+            answer = await http.patch(f"/v1/garments/{there['id']}", headers=headers, content=changes)
             answer.raise_for_status()
     return len(GARMENTS)
