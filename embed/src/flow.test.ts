@@ -307,10 +307,10 @@ describe("a consent", () => {
 });
 
 describe("my data", () => {
-  it("says so when nothing is stored", () => {
+  it("speaks of this visit alone when it stored nothing: earlier ones may have", () => {
     const { root } = open();
     find(root, ".page__header button:last-child").click();
-    expect(root.textContent).toContain("Nothing of yours is stored yet.");
+    expect(root.textContent).toContain("Nothing of yours is stored in this visit.");
   });
 
   it("is deleted after one confirmation, with a receipt, and the flow begins anew", async () => {

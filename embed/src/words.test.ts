@@ -33,6 +33,7 @@ const SOURCED_NUMBERS: Record<string, string[]> = {
   "consent.until": ["1", "24", "30"],
   "data.deleted.rest": ["30"],
   "data.deleted.working": ["1"],
+  "data.none": ["30"],
   "data.until": ["30"],
   "error.figure_down": ["3"],
   "photo.do.phone": ["3"],

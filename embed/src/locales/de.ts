@@ -268,7 +268,8 @@ export const de: Words = {
   "viewer.wearing": "Sie trägt Größe {size}: {fit}.",
 
   "data.title": "Meine Daten",
-  "data.none": "Von dir ist noch nichts gespeichert.",
+  "data.none":
+    "In diesem Besuch ist nichts von dir gespeichert. Was frühere Besuche hinterließen, wird nach spätestens 30 Tagen ohne Nutzung von selbst gelöscht.",
   "data.stored": "Was jetzt gespeichert ist",
   "data.facts": "Deine Antworten und die daraus bestimmten Maße",
   "data.figure": "Eine Figur mit diesen Maßen",

@@ -260,7 +260,8 @@ export const en = {
   "viewer.wearing": "It wears size {size}: {fit}.",
 
   "data.title": "My data",
-  "data.none": "Nothing of yours is stored yet.",
+  "data.none":
+    "Nothing of yours is stored in this visit. What earlier visits left goes by itself after at most 30 days without use.",
   "data.stored": "What is stored now",
   "data.facts": "Your answers, and the measurements worked out from them",
   "data.figure": "A figure with these measurements",

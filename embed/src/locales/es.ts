@@ -264,7 +264,8 @@ export const es: Words = {
   "viewer.wearing": "Lleva la talla {size}: {fit}.",
 
   "data.title": "Mis datos",
-  "data.none": "Aún no hay nada tuyo guardado.",
+  "data.none":
+    "En esta visita no hay nada tuyo guardado. Lo de visitas anteriores se borra solo tras un máximo de 30 días sin uso.",
   "data.stored": "Lo que está guardado ahora",
   "data.facts": "Tus respuestas y las medidas obtenidas de ellas",
   "data.figure": "Una figura con estas medidas",

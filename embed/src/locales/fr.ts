@@ -272,7 +272,8 @@ export const fr: Words = {
   "viewer.wearing": "Elle porte la taille {size} : {fit}.",
 
   "data.title": "Mes données",
-  "data.none": "Rien de vous n’est encore enregistré.",
+  "data.none":
+    "Rien de vous n’est enregistré pour cette visite. Ce qu’ont laissé les visites précédentes disparaît de lui-même après 30 jours au plus sans utilisation.",
   "data.stored": "Ce qui est enregistré maintenant",
   "data.facts": "Vos réponses et les mesures qui en découlent",
   "data.figure": "Une figure avec ces mesures",

@@ -266,7 +266,8 @@ export const it: Words = {
   "viewer.wearing": "Indossa la taglia {size}: {fit}.",
 
   "data.title": "I miei dati",
-  "data.none": "Non c’è ancora nulla di tuo salvato.",
+  "data.none":
+    "In questa visita non c’è nulla di tuo salvato. Ciò che resta di visite precedenti sparisce da solo dopo al massimo 30 giorni senza uso.",
   "data.stored": "Che cosa è salvato ora",
   "data.facts": "Le tue risposte e le misure che ne derivano",
   "data.figure": "Una figura con queste misure",

@@ -260,7 +260,8 @@ export const ja: Words = {
   "viewer.wearing": "サイズ{size}を着用：{fit}。",
 
   "data.title": "マイデータ",
-  "data.none": "保存されているものはまだありません。",
+  "data.none":
+    "この訪問で保存されたものはありません。以前の訪問のデータは、使われないまま最長30日で自動的に消えます。",
   "data.stored": "現在保存されているもの",
   "data.facts": "あなたの答えと、そこから求めた寸法",
   "data.figure": "その寸法のフィギュア",
