@@ -14,6 +14,8 @@ from backend.shopify.sales_report import SalesReport
 from backend.shopify.size_options import Attention
 
 MAX_CHART_TEXT = 20_000
+MAX_RETENTION_DAYS = 30
+"""What shoppers are promised as the most; a merchant may keep their data for less."""
 
 
 class Picked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +98,7 @@ class MerchantSettings(msgspec.Struct, frozen=True):
 
 class SettingsChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_enabled: bool | None = None
-    retention_days: Annotated[int, Meta(ge=1, le=365)] | None = None
+    retention_days: Annotated[int, Meta(ge=1, le=MAX_RETENTION_DAYS)] | None = None
 
 
 class PlanView(msgspec.Struct, frozen=True):
