@@ -87,6 +87,11 @@ class Given:
         body = {"name": "Tee", "category": "t-shirt", "size_chart": CHART} | changes
         return await self._post("/v1/garments", brand, json=body)
 
+    async def modelled_garment(self, brand: GivenBrand, glb: bytes, size: str = "M") -> dict[str, Any]:
+        """With a model of the brand's own for one size, not yet looked at."""
+        garment = await self.garment(brand)
+        return await self._send("PUT", f"/v1/garments/{garment['id']}/sizes/{size}", brand, content=glb)
+
     async def import_of(self, brand: GivenBrand, table: str) -> dict[str, Any]:
         """A file of garments, sent and not yet worked off."""
         return await self._post("/v1/garments/import", brand, content=table)
@@ -107,9 +112,12 @@ class Given:
         return await self._post("/v1/tryon-sessions", by, json=body)
 
     async def _post(self, path: str, by: GivenBrand | GivenShopper, **body: Any) -> dict[str, Any]:
+        return await self._send("POST", path, by, **body)
+
+    async def _send(self, method: str, path: str, by: GivenBrand | GivenShopper, **body: Any) -> dict[str, Any]:
         transport = httpx.ASGITransport(app=self.app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=self.settings.public_base_url) as http:
-            answer = await http.post(path, headers=by.headers, **body)
+            answer = await http.request(method, path, headers=by.headers, **body)
         assert answer.is_success, answer.text
         made: dict[str, Any] = answer.json()
         return made

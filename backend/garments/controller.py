@@ -25,6 +25,7 @@ from backend.garments.errors import (
     InvalidModel,
     InvalidPicture,
     InvalidSizeChart,
+    ModelNotFound,
     ModelTooLarge,
     PictureTooLarge,
     ProductTaken,
@@ -171,6 +172,23 @@ class GarmentController(Controller):
         async with kept_file(state.store, brand.brand_id, garment_id, body, GLB) as source:
             garment = await garments.put_size(brand.brand_id, garment_id, size, source)
         return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
+
+    @delete(
+        "/{garment_id:uuid}/sizes/{size:path}",
+        operation_id="delete_garment_size",
+        responses=refusals(Unauthorized, GarmentNotFound, ModelNotFound),
+    )
+    async def delete_garment_size(
+        self,
+        garments: NamedDependency[GarmentService],
+        brand: NamedDependency[BrandContext],
+        state: State,
+        garment_id: FromPath[UUID],
+        size: FromPath[str],
+    ) -> Response[None]:
+        """The size is made from the brand's other models, or all of them from the chart if none is left."""
+        await garments.remove_size(brand.brand_id, garment_id, size.removeprefix("/"))
+        return Response(None, status_code=204, background=BackgroundTask(state.wake))
 
     @put(
         "/{garment_id:uuid}/look/{picture:str}",

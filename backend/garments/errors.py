@@ -11,6 +11,11 @@ class SizeNotFound(NotFound):
     title = "The garment has no such size"
 
 
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+    title = "The size has no model of its own"
+
+
 class InvalidModel(InvalidRequest):
     """A file is taken, never an address."""
 

@@ -18,7 +18,14 @@ from backend.core.storage import GLB, NPZ, SOURCES
 from backend.garments.bands import BandRefused, own_band
 from backend.garments.categories import GIRTHS, USUAL_STRETCH, Category, Stretch
 from backend.garments.chart_rules import Chart, ChartRefused, check_chart
-from backend.garments.errors import ExternalIdTaken, GarmentNotFound, InvalidSizeChart, ProductTaken, SizeNotFound
+from backend.garments.errors import (
+    ExternalIdTaken,
+    GarmentNotFound,
+    InvalidSizeChart,
+    ModelNotFound,
+    ProductTaken,
+    SizeNotFound,
+)
 from backend.garments.mesh import garment_params, pictures
 from backend.garments.models import PENDING, REFUSED, Garment, GarmentUpload
 from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart, given
@@ -138,13 +145,7 @@ class GarmentService:
         """The brand's own model of one size, already stored; it replaces an earlier one."""
         garment = await self.get(brand_id, garment_id)
         check_size(garment, size)
-        upload = await self.session.scalar(
-            select(GarmentUpload).where(
-                GarmentUpload.brand_id == brand_id,
-                GarmentUpload.garment_id == garment_id,
-                GarmentUpload.size == size,
-            )
-        )
+        upload = await self._upload(brand_id, garment_id, size)
         if upload is None:
             upload = GarmentUpload(brand_id=brand_id, garment_id=garment_id, size=size)
             self.session.add(upload)
@@ -154,6 +155,19 @@ class GarmentService:
         await self.session.flush()
         await self._order_mesh(garment, Priority.SOON)
         return garment
+
+    async def remove_size(self, brand_id: UUID, garment_id: UUID, size: str) -> None:
+        """The brand's own model of it goes; the size is made from the others, or all from the chart if none is left."""
+        garment = await self.get(brand_id, garment_id)
+        upload = await self._upload(brand_id, garment_id, size)
+        if upload is None:
+            raise ModelNotFound(f"No model was sent for the size {size!r}.")
+        self._erase_upload(upload)
+        await self.session.delete(upload)
+        await self.session.flush()
+        await self._order_mesh(garment, Priority.SOON)
+        for listener in self.listeners:
+            await listener.garment_changed(self.session, garment)
 
     async def put_picture(self, brand_id: UUID, garment_id: UUID, name: str, picture: ObjectInput | None) -> Garment:
         """A picture of its look, already stored; it replaces an earlier one. None takes it away."""
@@ -178,6 +192,19 @@ class GarmentService:
         )
         by_size = {upload.size: upload for upload in found.all()}
         return [by_size[size] for size in sizes_of(garment) if size in by_size]
+
+    async def _upload(self, brand_id: UUID, garment_id: UUID, size: str) -> GarmentUpload | None:
+        """Locked: two at once would erase it twice."""
+        found: GarmentUpload | None = await self.session.scalar(
+            select(GarmentUpload)
+            .where(
+                GarmentUpload.brand_id == brand_id,
+                GarmentUpload.garment_id == garment_id,
+                GarmentUpload.size == size,
+            )
+            .with_for_update()
+        )
+        return found
 
     async def _drop_uploads_without_row(self, garment: Garment) -> None:
         """A size that has left the chart takes its model along."""

@@ -105,6 +105,14 @@ IDS: dict[str, MakeId] = {
 }
 """For each path parameter that names a row: how to make one that belongs to an owner."""
 
+
+async def a_modelled_garment(given: Given, owner: Owner) -> str:
+    return str((await given.modelled_garment(owner.brand, GLB))["id"])
+
+
+IDS_OF: dict[str, dict[str, MakeId]] = {"delete_garment_size": {"garment_id": a_modelled_garment}}
+"""For an operation that asks more of a row."""
+
 WORDS = {"size": "M", "picture": "photo", "name": "index.js"}
 """Path parameters that are no row."""
 
@@ -303,7 +311,8 @@ async def make_owner(given: Given) -> Owner:
 
 async def make_request(operation: Operation, given: Given, owner: Owner, caller: str | None = None) -> dict[str, Any]:
     """A sound request after rows of `owner`."""
-    ids = {name: await IDS[name](given, owner) for name in operation.row_parameters}
+    make = IDS | IDS_OF.get(operation.id, {})
+    ids = {name: await make[name](given, owner) for name in operation.row_parameters}
     body = await BODIES[operation.id](given, owner) if operation.has_body else {}
     return {"method": operation.method, "url": operation.path.format(**WORDS, **ids), **body}
 

@@ -36,6 +36,10 @@ class Bench:
         said = self.brand.headers | {"Content-Type": "model/gltf-binary"} | headers
         return await self.http.put(url, content=body, headers=said)
 
+    async def remove(self, garment: Any, size: str) -> httpx.Response:
+        await self.step()
+        return await self.http.delete(f"/v1/garments/{garment['id']}/sizes/{size}", headers=self.brand.headers)
+
     async def answer(self, result: GarmentResult, **files: bytes) -> SubmittedJob:
         """The worker ends the newest garment job with this."""
         await self.step()
@@ -220,6 +224,58 @@ class TestPutSize:
         assert (await bench.put(garment, "2X%2F3X")).status_code == 202
         answer = await bench.put(garment, "M")
         assert (answer.status_code, answer.json()["code"]) == (404, "size_not_found")
+
+
+class TestDeleteSize:
+    async def test_after_the_last_model_the_garment_is_the_charts_again(
+        self, app: Litestar, http: httpx.AsyncClient, given: Given, brand: GivenBrand, bench: Bench, step: Step,
+        endpoint: ScriptedEndpoint, finish: Finish, clock: HandClock,
+    ) -> None:  # fmt: skip
+        avatar, garment = await given.avatar(brand, weight_kg="74"), await given.garment(brand)
+        await step()
+        await finish(endpoint.newest_of("avatar"))
+        await finish(endpoint.newest_of("garment"))
+        await bench.put(garment, "M")
+        bad = [SizeReport(size, "unavailable", "garment_invalid", "No triangles.") for size in ("S", "M", "L")]
+        await bench.answer(GarmentResult(bad))
+        assert (await bench.read(garment))["status"] == "refused"
+        body = {"avatar_id": avatar["id"], "garment_id": garment["id"]}
+        session = (await http.post("/v1/tryon-sessions", headers=brand.headers, json=body)).json()
+        assert session["dressing"] is None
+        assert (await bench.remove(garment, "M")).status_code == 204
+        assert (await bench.read(garment))["status"] == "pending"
+        await step()
+        job = endpoint.newest_of("garment")
+        assert (msgspec.convert(job.input.params, GarmentParams).uploads, job.input.inputs) == ([], {})
+        await finish(job)
+        seen = await bench.read(garment)
+        assert (seen["status"], {size["state"] for size in seen["sizes"]}) == ("ready", {"ok"})
+        now = await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)
+        assert now.json()["dressing"] == "queued", "open sessions are dressed"
+        clock.advance(minutes=21)
+        await step()
+        await step()
+        kept = [one.key async for one in app.state.store.list("sources", "") if one.key.endswith(".glb")]
+        assert [key for key in kept if not key.endswith("/preview.glb")] == []
+
+    async def test_the_other_models_stay(self, given: Given, brand: GivenBrand, bench: Bench) -> None:
+        garment = await given.garment(brand)
+        await bench.put(garment, "S")
+        await bench.put(garment, "L")
+        await bench.remove(garment, "S")
+        job = await bench.answer(all_ok("S", "M", "L"), garment__npz=NPZ)
+        assert msgspec.convert(job.input.params, GarmentParams).uploads == ["L"]
+        assert (await bench.read(garment))["status"] == "ready"
+
+    async def test_a_size_without_a_model_is_not_found(self, given: Given, brand: GivenBrand, bench: Bench) -> None:
+        garment = await given.garment(
+            brand, size_chart=CHART | {"sizes": {"M": {"chest": 102}, "2X/3X": {"chest": 120}}}
+        )
+        await bench.put(garment, "2X%2F3X")
+        for size, status in (("M", 404), ("XXL", 404), ("2X%2F3X", 204), ("2X%2F3X", 404)):
+            answer = await bench.remove(garment, size)
+            assert answer.status_code == status, size
+            assert status == 204 or answer.json()["code"] == "model_not_found"
 
 
 class TestLook:
