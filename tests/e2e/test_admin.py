@@ -105,8 +105,19 @@ def test_settings_are_kept_and_the_theme_hears_of_them(shared_demo: Demo, shopif
     box = admin.get_by_label("Show the button to shoppers")
     box.wait_for(timeout=60_000)
     assert violations(admin) == []
-    box.uncheck()
+    days = admin.get_by_label("Keep a shopper’s figure for this many days")
+    days.fill("0")
+    days.blur()
+    admin.get_by_text("1 to 30 days").wait_for()
+    assert days.get_attribute("aria-invalid") == "true"
+    assert violations(admin) == []
+    days.fill("7")
+    days.blur()
     admin.get_by_text("Saved.").wait_for()
+    assert days.get_attribute("aria-invalid") == "false"
+    admin.get_by_text("1 to 30 days").wait_for(state="hidden")
+
+    box.uncheck()
     for _ in range(60):
         if shopify.get("").json()["app_metafields"].get("tryon.enabled") is False:
             return

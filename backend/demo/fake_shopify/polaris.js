@@ -10,10 +10,11 @@
     .badge { display: inline-block; padding: 0 .5rem; border-radius: 8px; background: #e0f0ff; color: #00344f; white-space: nowrap; } :host([tone=success]) .badge { background: #cdfee1; color: #0c5132; }
     label { display: grid; gap: .25rem; font-weight: 450; } label.line { display: flex; align-items: center; gap: .5rem; }
     input, select, textarea { min-height: 32px; padding: 0 .5rem; border: 1px solid #8a8a8a; border-radius: 8px; font: inherit; } textarea { padding: .4rem .5rem; }
-    input[type=checkbox] { min-height: 0; inline-size: 1.1rem; block-size: 1.1rem; } p { margin: 0; } a { color: #005bd3; }`;
+    input[type=checkbox] { min-height: 0; inline-size: 1.1rem; block-size: 1.1rem; } p { margin: 0; } .error { color: #8e1f0b; } .error:empty { display: none; } [aria-invalid=true] { border-color: #8e1f0b; } a { color: #005bd3; }`;
 
   /** @param {string} tag @param {(host: HTMLElement) => string} inner @param {(host: any, root: ShadowRoot) => void} [wire] */
   const define = (tag, inner, wire) => customElements.define(tag, class extends HTMLElement {
+    static observedAttributes = ['error'];
     constructor() {
       super();
       this.attachShadow({ mode: 'open', delegatesFocus: true });
@@ -23,8 +24,20 @@
       if (root.childNodes.length > 0) return;
       root.innerHTML = `<style>${STYLE}</style>${inner(this)}`;
       wire?.(this, root);
+      showError(this, root);
+    }
+    attributeChangedCallback() {
+      showError(this, /** @type {ShadowRoot} */ (this.shadowRoot));
     }
   });
+  /** The one attribute that is followed later on. @param {HTMLElement} host @param {ShadowRoot} root */
+  const showError = (host, root) => {
+    const [inner, said] = [root.querySelector('input, select, textarea'), root.querySelector('.error')];
+    if (!inner || !said) return;
+    said.textContent = host.getAttribute('error');
+    inner.setAttribute('aria-invalid', String(host.hasAttribute('error')));
+    inner.setAttribute('aria-describedby', 'error');
+  };
   const words = (/** @type {HTMLElement} */ host, /** @type {string} */ name) => {
     const box = document.createElement('i');
     box.textContent = host.getAttribute(name) ?? '';
@@ -45,7 +58,7 @@
   define('s-button', (host) => `<button type="button"${host.hasAttribute('accessibilitylabel') ? ` aria-label="${words(host, 'accessibilitylabel')}"` : ''}><slot></slot></button>`);
   define('s-link', (host) => `<a href="${words(host, 'href')}" target="${words(host, 'target')}"><slot></slot></a>`);
   define('s-text-area', (host) => `<label>${words(host, 'label')}<textarea rows="${words(host, 'rows')}"></textarea></label>`, field('value'));
-  define('s-number-field', (host) => `<label>${words(host, 'label')}<input type="number" min="${words(host, 'min')}" max="${words(host, 'max')}" value="${words(host, 'value')}"></label>`, field('value'));
+  define('s-number-field', (host) => `<label>${words(host, 'label')}<input type="number" min="${words(host, 'min')}" max="${words(host, 'max')}" value="${words(host, 'value')}"></label><p class="error" id="error" aria-live="polite"></p>`, field('value'));
   define('s-checkbox', (host) => `<label class="line"><input type="checkbox"${host.hasAttribute('checked') ? ' checked' : ''}>${words(host, 'label')}</label>`, field('checked'));
   define('s-select', (host) => `<label>${words(host, 'label')}<select></select></label>`, (host, root) => {
     const select = /** @type {HTMLSelectElement} */ (root.querySelector('select'));
