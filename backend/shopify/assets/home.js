@@ -68,7 +68,7 @@ const steps = (status, block, products, ready, go) => {
 
 /** @param {any} report */
 const sales = ({ revenue, tried_on, not_tried_on }) => h('dl', { class: 'figures' },
-  ...revenue.map((/** @type {any} */ { currency, net_minor, orders }) => figure('Revenue after a try-on', `${money(net_minor, currency)} in ${orders} orders`)),
+  ...revenue.map((/** @type {any} */ { currency, net_minor, orders }) => figure('Revenue after a try-on', `${money(net_minor, currency)} in ${orders} ${orders === 1 ? 'order' : 'orders'}`)),
   figure('Came back, tried on', rateWords(tried_on)), figure('Came back, not tried on', rateWords(not_tried_on)));
 
 /** @param {string} name @param {string} value */
