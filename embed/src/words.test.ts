@@ -103,6 +103,7 @@ describe("wording", () => {
     expect(german.number(1234.5, 1)).toMatch(/^1.234,5$/);
     expect(german.number(-0)).toBe("0");
     expect(german.number(-0.3)).toBe("0");
+    for (const tag of LOCALES) expect(new Wording(tag, ALL[tag]).number(-6), tag).toBe("−6");
     expect(german.text("progress.elapsed", { count: 1 })).toBe("1 Sekunde");
     expect(german.text("progress.elapsed", { count: 2 })).toBe("2 Sekunden");
     expect(new Wording("ja", ja).text("progress.elapsed", { count: 2 })).toBe("2秒");

@@ -55,10 +55,11 @@ export class Wording {
     return Object.hasOwn(en, key) ? this.text(key as WordKey, values) : null;
   }
 
-  /** What rounds to zero is written without a sign. */
+  /** What rounds to zero is written without a sign; a minus is as wide as a plus, no hyphen. */
   number(value: number, maximumFractionDigits = 0): string {
     const isZero = Math.abs(value) * 10 ** maximumFractionDigits < 0.5;
-    return new Intl.NumberFormat(this.tag, { maximumFractionDigits }).format(isZero ? 0 : value);
+    const shown = new Intl.NumberFormat(this.tag, { maximumFractionDigits }).format(isZero ? 0 : value);
+    return shown.replace("-", "−");
   }
 
   list(items: string[]): string {
