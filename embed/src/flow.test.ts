@@ -71,6 +71,7 @@ class Backend {
 }
 
 interface Stage {
+  flow: Flow;
   backend: Backend;
   root: HTMLElement;
   toShop: unknown[];
@@ -97,8 +98,9 @@ function open(): Stage {
     { id: "8", options: ["Chalk", "L"], available: false },
   ];
   const product = { productId: "7001", variantId: "7", variants };
-  new Flow({ root, words: new Wording("en-GB", en), api, shop, events, product }).start();
-  return { backend, root, toShop, recorded };
+  const flow = new Flow({ root, words: new Wording("en-GB", en), api, shop, events, product });
+  flow.start();
+  return { flow, backend, root, toShop, recorded };
 }
 
 function find<T extends HTMLElement>(root: HTMLElement, selector: string): T {
@@ -273,6 +275,17 @@ describe("another size", () => {
 });
 
 describe("a photo", () => {
+  it("is asked about only until it is part of the answer", async () => {
+    const asked = open();
+    await answerQuestions(asked.root);
+    expect(asked.root.textContent).toContain("Would a photo help?");
+    const measured = open();
+    measured.backend.avatar = avatarOf({ evidence: ["height", "weight", "photo"] });
+    await answerQuestions(measured.root);
+    expect(measured.root.textContent).toContain("Your photo is now part of the answer.");
+    expect(measured.root.textContent).not.toContain("Would a photo help?");
+  });
+
   it("needs a box that nobody ticked beforehand", async () => {
     const { root } = open();
     await answerQuestions(root);
@@ -311,6 +324,15 @@ describe("my data", () => {
     const { root } = open();
     find(root, ".page__header button:last-child").click();
     expect(root.textContent).toContain("Nothing of yours is stored in this visit.");
+  });
+
+  it("gives way to the answer when the dialog is opened again", async () => {
+    const { flow, root } = open();
+    await answerQuestions(root);
+    find(root, ".page__header button:last-child").click();
+    flow.closed();
+    flow.opened();
+    expect(find(root, ".answer__size").textContent).toBe("M");
   });
 
   it("is deleted after one confirmation, with a receipt, and the flow begins anew", async () => {

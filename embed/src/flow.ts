@@ -61,6 +61,7 @@ export class Flow {
   /** The shopper pressed the button on the page: the first time, or again after closing. */
   opened(): void {
     this.#options.events.record("widget_opened", { product_id: this.#options.product.productId });
+    if (this.#page.screenName === "data") this.#showAnswer();
   }
 
   /** The dialog was closed around us; what was answered stays. */

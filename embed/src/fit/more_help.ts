@@ -77,7 +77,7 @@ export function moreHelp({ fit, evidence, taped, words, onPhoto, onTape }: MoreH
   return el(
     "section",
     { class: "card card--quiet" },
-    el("h2", { class: "section-title", text: words.text("more.title") }),
+    hasPhoto ? null : el("h2", { class: "section-title", text: words.text("more.title") }),
     el("p", { text: hasPhoto ? words.text("answer.photo_used") : offerWords(offer, words) }),
     el("div", { class: "actions" }, photo, measure),
   );
