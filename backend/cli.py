@@ -35,10 +35,12 @@ from backend.shopify.inbox_models import STATES
 Arguments = argparse.Namespace
 Command = Callable[[Arguments], int]
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 PRIVATE = 0o077
 """What the embedded default writes speaks of bodies: for its owner's eyes alone."""
+SQLITE = "sqlite+aiosqlite:///"
 IDLE_CONNECTION_S = 30
 SHUTDOWN_S = 10
 
@@ -51,6 +53,16 @@ def main(typed: list[str] | None = None) -> None:
     except (SettingsError, AppError, ValueError) as error:
         print(f"tryon: {getattr(error, 'detail', error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+    except ExceptionGroup as group:
+        print(f"tryon: {_told(group)}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _told(error: Exception) -> str:
+    """In one line: of a group, what its first member says."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,8 +149,25 @@ def _add(
     return parser
 
 
+def _environment(arguments: Arguments) -> dict[str, str]:
+    return {**os.environ, **({"DATA_DIR": str(arguments.data_dir)} if arguments.data_dir else {})}
+
+
 def _settings(arguments: Arguments) -> Settings:
-    return Settings.from_env(os.environ | ({"DATA_DIR": str(arguments.data_dir)} if arguments.data_dir else {}))
+    return Settings.from_env(_environment(arguments))
+
+
+def _migrated(arguments: Arguments) -> Settings:
+    """For commands that speak of what is there: they make no folder, no key and no database."""
+    env = _environment(arguments)
+    folder = Path(env.get("DATA_DIR") or ".data").absolute()
+    url = env.get("DATABASE_URL") or f"{SQLITE}{folder / 'tryon.db'}"
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        raise ValueError(f"there is no database in {folder}; run `tryon migrate` first, or give DATA_DIR.")
+    settings = Settings.from_env(env)
+    if not is_current(settings):
+        raise ValueError("the database is not at the newest revision or not to be reached; run `tryon migrate` first.")
+    return settings
 
 
 def run_serve(arguments: Arguments) -> int:
@@ -242,26 +271,26 @@ def revoke_key(arguments: Arguments) -> int:
 
 def run_cost_report(arguments: Arguments) -> int:
     report = asyncio.run(
-        operating.cost_report(_settings(arguments), arguments.month, arguments.brand, arguments.pod_usd_per_hour)
+        operating.cost_report(_migrated(arguments), arguments.month, arguments.brand, arguments.pod_usd_per_hour)
     )
     print(to_csv(report) if arguments.csv else to_text(report), end="")
     return 0
 
 
 def run_list_prices(arguments: Arguments) -> int:
-    for price in asyncio.run(operating.list_prices(_settings(arguments))):
+    for price in asyncio.run(operating.list_prices(_migrated(arguments))):
         _show(price)
     return 0
 
 
 def run_refresh_prices(arguments: Arguments) -> int:
-    for price in asyncio.run(operating.refresh_prices(_settings(arguments))):
+    for price in asyncio.run(operating.refresh_prices(_migrated(arguments))):
         _show(price)
     return 0
 
 
 def run_status(arguments: Arguments) -> int:
-    return _show(asyncio.run(_take_status(_settings(arguments))))
+    return _show(asyncio.run(_take_status(_migrated(arguments))))
 
 
 async def _take_status(settings: Settings) -> Status:
@@ -272,7 +301,7 @@ async def _take_status(settings: Settings) -> Status:
 
 
 def run_scaling(arguments: Arguments) -> int:
-    for recommendation in asyncio.run(_look_at_scaling(_settings(arguments))):
+    for recommendation in asyncio.run(_look_at_scaling(_migrated(arguments))):
         _show(recommendation)
     return 0
 
@@ -291,7 +320,7 @@ async def _look_at_scaling(settings: Settings) -> list[Recommendation]:
 
 def run_set_price(arguments: Arguments) -> int:
     price = operating.set_price(
-        _settings(arguments), arguments.pool, arguments.usd_per_hour, arguments.gpu, arguments.source
+        _migrated(arguments), arguments.pool, arguments.usd_per_hour, arguments.gpu, arguments.source
     )
     return _show(asyncio.run(price))
 

@@ -59,6 +59,31 @@ def test_what_makes_no_sense_is_one_clear_line(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [("status",), ("cost-report",), ("prices", "list"), ("scaling",)])
+def test_without_a_database_there_is_one_clear_line_and_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    nowhere = tmp_path / "nowhere"
+    assert typed(*words, "--data-dir", str(nowhere)) == 2
+    said = capsys.readouterr().err
+    assert "tryon migrate" in said
+    assert said.count("\n") == 1
+    assert not nowhere.exists()
+
+
+def test_a_database_of_an_older_version_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    old = tmp_path / "old.db"
+    old.touch()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{old}")
+    assert typed("cost-report", "--data-dir", folder) == 2
+    said = capsys.readouterr().err
+    assert "newest revision" in said
+    assert said.count("\n") == 1
+
+
 def test_a_report_of_nothing_is_a_report(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert typed("cost-report", "--data-dir", folder) == 0
     assert "Avatars ready: 0" in capsys.readouterr().out
