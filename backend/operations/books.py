@@ -5,6 +5,7 @@ tenant: everything here is for the operator and reads every brand's rows.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, update
@@ -18,8 +19,9 @@ from backend.operations.alarms import Work
 from backend.operations.cost_report import Spent, quantile
 from backend.operations.costs import MS_PER_S, NEVER_RAN, Price, Usage, cost_microusd, idle_ms, price_at
 from backend.operations.models import GpuPrice
-from backend.provider_settings import ProviderSettings
+from backend.provider_settings import LOOPBACK, ProviderSettings
 
+RUNPOD = "runpod.ai"
 EVERY = timedelta(seconds=20)
 SETTLED_AFTER = timedelta(seconds=60)
 """By then the worker's next job has begun, or the worker is gone: its idle time is known."""
@@ -140,7 +142,7 @@ class Books:
         return {str(state): int(count) for state, count in rows}
 
     def _unpriced(self, since: datetime) -> Select[int]:
-        paid = [provider.endpoint_id for provider in self._providers.values() if not provider.is_local]
+        paid = [one.endpoint_id for one in self._providers.values() if _is_paid(one.base_url, one)]
         return (
             select(func.count())
             .select_from(JobAttempt)  # tenant: the operator sees every brand's
@@ -182,6 +184,7 @@ class Books:
             idle_ms=attempt.idle_ms or 0,
             microusd_per_s=attempt.microusd_per_s,
             cost_microusd=attempt.cost_microusd,
+            is_paid=_is_paid(attempt.provider, provider),
         )
 
     async def hits(self, since: datetime, until: datetime, brand_id: UUID | None = None) -> dict[str, int]:
@@ -200,6 +203,14 @@ class Books:
 async def read_prices(session: AsyncSession) -> list[Price]:
     rows = await session.scalars(select(GpuPrice))
     return [Price(row.pool, row.gpu_name, row.microusd_per_s, row.valid_from) for row in rows]
+
+
+def _is_paid(address: str, provider: ProviderSettings | None) -> bool:
+    """By the second. A row that is gone is paid unless it was this machine; RunPod is, without a pool too."""
+    host = urlsplit(address).hostname or ""
+    if provider is None:
+        return host not in LOOPBACK
+    return bool(provider.price_pool) or host == RUNPOD or host.endswith(f".{RUNPOD}")
 
 
 def _usage(attempt: JobAttempt, idle: int) -> Usage | None:

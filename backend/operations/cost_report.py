@@ -32,6 +32,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     microusd_per_s: int | None
     cost_microusd: int | None
     """None: no price is known, which is not 0."""
+    is_paid: bool = True
+    """By the second; a machine of one's own is not."""
 
     @property
     def billed_s(self) -> float:
@@ -48,6 +50,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     failed_attempts: int
     unpriced_attempts: int
+    """Of providers that are paid by the second."""
     cost_usd: float | None
     usd_per_success: float | None
     """All attempts included, the failed ones too."""
@@ -153,7 +156,7 @@ def _line(name: str, rows: Sequence[Spent], hits: int) -> Line:
         cache_hits=hits,
         attempts=len(rows),
         failed_attempts=len(rows) - len(successes),
-        unpriced_attempts=len(rows) - len(priced),
+        unpriced_attempts=sum(row.is_paid and row.cost_microusd is None for row in rows),
         cost_usd=cost / MICROUSD_PER_USD if priced else None,
         usd_per_success=cost / MICROUSD_PER_USD / jobs if priced and jobs else None,
         cold_share=_share(priced, lambda row: row.cold_ms / MS_PER_S * (row.microusd_per_s or 0), cost),

@@ -1,14 +1,18 @@
 """What an operator reads of real work: costs written down once, metrics, alarms."""
 
 import re
+from datetime import timedelta
 
 import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from sqlalchemy import text
 
 from backend.jobs.providers import Provider, Providers
 from backend.jobs.queue import ComputeQueue, RunPodQueue
+from backend.operations.books import Books
+from backend.operations.cost_report import make_report
 from backend.operations.prices import Prices
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
@@ -77,6 +81,32 @@ async def test_what_nobody_ran_costs_nothing_and_what_has_no_price_is_not_free(
     assert await rows(app.state.database, "SELECT state, cost_microusd FROM job_attempts ORDER BY n LIMIT 1") == [
         ("not_accepted", 0)
     ]
+
+
+@pytest.mark.parametrize(
+    ("pool", "base_url", "is_known", "unpriced"),
+    [
+        ("AMPERE_24", BASE_URL, True, 1),
+        ("", BASE_URL, True, 0),
+        ("", BASE_URL, False, 1),
+        ("", "https://api.runpod.ai/v2", True, 1),
+        ("", "http://127.0.0.1:8402/v2", False, 0),
+    ],
+)
+async def test_only_what_is_paid_by_the_second_can_lack_a_price(
+    app: Litestar, given: Given, endpoint: ScriptedEndpoint, finish: Finish, step: Step, clock: HandClock,
+    pool: str, base_url: str, is_known: bool, unpriced: int,
+) -> None:  # fmt: skip
+    await given.avatar(await given.shopper(await given.brand()))
+    await step()
+    await finish(endpoint.newest)
+    async with app.state.database.transaction() as session:
+        await session.execute(text("UPDATE job_attempts SET provider = :url, cost_microusd = NULL"), {"url": base_url})
+    row = ProviderSettings(name="primary", base_url=base_url, endpoint_id="rp1", price_pool=pool)
+    books = Books(app.state.database, clock, {(base_url, "rp1"): row} if is_known else {})
+    since, until = clock.now() - timedelta(days=1), clock.now() + timedelta(seconds=1)
+    report = make_report(await books.spent(since, until), since, until, hits={}, pod_usd_per_hour=None)
+    assert report.by_kind[0].unpriced_attempts == unpriced
 
 
 async def test_metrics_show_work_providers_and_requests(

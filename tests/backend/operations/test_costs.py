@@ -115,6 +115,11 @@ class TestReport:
         dress = next(line for line in self.report.by_kind if line.name == "dress")
         assert (dress.cost_usd, dress.usd_per_success, dress.unpriced_attempts) == (None, None, 1)
 
+    def test_a_machine_of_ones_own_needs_no_price(self) -> None:
+        own = spent(microusd_per_s=None, cost_microusd=None, is_paid=False)
+        report = make_report([own], DAY, DAY + timedelta(days=1), hits={}, pod_usd_per_hour=None)
+        assert (report.by_kind[0].cost_usd, report.by_kind[0].unpriced_attempts) == (None, 0)
+
     def test_waiting_counts_every_attempt_and_running_only_those_that_brought_something(self) -> None:
         avatar = self.report.by_kind[0]
         assert (avatar.queue_p50_s, avatar.queue_p95_s, avatar.exec_p95_s) == (1.0, 9.0, 2.0)
