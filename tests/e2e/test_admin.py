@@ -73,12 +73,16 @@ def test_from_the_install_to_a_button_that_shoppers_see(
     assert violations(admin) == []
 
     click(admin.get_by_role("button", name="Add chart of Heavy Tee"))
+    admin.get_by_label("waist of S").fill("80")
     admin.get_by_label("Paste a table").fill(CHART)
+    admin.get_by_text("waist is not in this table and was left out.").wait_for()
     admin.get_by_text("Row 4, column 2: “about 110” is no number.").wait_for()
     assert admin.get_by_label("chest of M").input_value() == "103"
     admin.get_by_label("chest of L").fill("1100")
     click(admin.get_by_role("button", name="Save and show the button"))
     admin.locator("[aria-label='chest of L'][aria-invalid=true]").wait_for()
+    assert admin.locator(".problem:visible").count() == 2
+    admin.get_by_text("Not saved: see the marks in the table.").wait_for()
     assert violations(admin) == []
     admin.get_by_label("chest of L").fill("110")
     click(admin.get_by_role("button", name="Save and show the button"))

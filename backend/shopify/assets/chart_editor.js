@@ -31,14 +31,19 @@ export const chartEditor = (product, { onSaved, onClose }) => {
     grid.replaceChildren(gridOf(draft, problems, () => draw()));
   };
   const paste = h('s-text-area', { label: 'Paste a table from a spreadsheet or a page', rows: 4, oninput: (/** @type {Event} */ event) => void read(valueOf(event)) });
+  /** Every measure with a value before any paste: one paste may be heard of in several pieces. @type {Set<string>} */
+  const had = new Set();
   const read = async (/** @type {string} */ text) => {
     if (!text.includes('\n')) return;
     try {
       const found = await ask('POST', '/charts', { text });
+      for (const measure of measuresOf(draft)) had.add(measure);
       if (Object.keys(found.sizes).length > 0) draft.sizes = found.sizes;
+      const lost = [...had].filter((measure) => !measuresOf(draft).includes(measure));
       if (found.unit) draft.unit = found.unit;
       draw();
       notes.replaceChildren(...found.problems.map((/** @type {any} */ { row, column, detail }) => h('p', { class: 'problem' }, `Row ${row}, column ${column}: ${detail}`)),
+        ...lost.map((measure) => h('p', { class: 'problem' }, `${measure.replaceAll('_', ' ')} is not in this table and was left out.`)),
         !found.unit && Object.keys(found.sizes).length > 0 ? h('p', { class: 'problem' }, 'Say whether these are centimetres or inches.') : '');
     } catch (error) {
       notes.replaceChildren(h('p', { class: 'problem' }, /** @type {Error} */ (error).message));
@@ -54,7 +59,8 @@ export const chartEditor = (product, { onSaved, onClose }) => {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       draw(error.problems);
-      notes.replaceChildren(h('p', { class: 'problem', role: 'alert' }, error.message));
+      const isInGrid = error.problems.some(({ size, detail }) => size in draft.sizes && detail === error.message);
+      notes.replaceChildren(h('p', { class: 'problem', role: 'alert' }, isInGrid ? 'Not saved: see the marks in the table.' : error.message));
     } finally {
       save.removeAttribute('loading');
     }
@@ -64,6 +70,9 @@ export const chartEditor = (product, { onSaved, onClose }) => {
     options, paste, grid, notes,
     h('div', { class: 'row' }, save, h('s-button', { onclick: onClose }, 'Back')));
 };
+
+/** The measures that any size has a value for. @param {Draft} draft */
+const measuresOf = ({ sizes }) => [...new Set(Object.values(sizes).flatMap((row) => Object.keys(row).filter((measure) => row[measure] !== '')))];
 
 /** @param {any} product @returns {Draft} */
 const draftOf = ({ garment, sizes, suggested_chart }) => {
