@@ -188,7 +188,8 @@ class AvatarResult(msgspec.Struct, frozen=True):
 class SizeReport(msgspec.Struct, frozen=True):
     """What became of one size.
 
-    state     : `ok`; `graded` from a neighbour; `unavailable`, then `reason` is a code
+    state     : `ok`; `graded` from a neighbour; `unavailable`
+    reason    : the code of `unavailable`; with `ok`: why the brand's model was refused and the chart was built
     detail    : for the brand: what it was graded from, or what is wrong where
     estimated : measures that the chart did not give and the mesh was built from all the same
     """

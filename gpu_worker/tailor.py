@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gpu_worker.body.canonical import Shape
 from gpu_worker.contract import DressParams, DressResult, GarmentParams, GarmentResult, SizeReport, Stage
 from gpu_worker.garments.brand.garment import (
     BrandDressed,
     BrandRefused,
     BrandTailor,
+    NoFileUsable,
     PreparedGarment,
     PreparedSize,
 )
@@ -52,6 +55,9 @@ class Tailor:
         """Whether every size can be built, and how the garment looks on a mannequin. Raises `DressRefused`."""
         if params.uploads:
             return self._run_models(params, inputs, on_stage)
+        return self._run_chart(params, inputs, on_stage)
+
+    def _run_chart(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
         spec = _spec(params, inputs)
@@ -67,7 +73,10 @@ class Tailor:
         return TailoredFiles({} if preview is None else {PREVIEW: preview}, garment=result, timings_ms=timings_ms)
 
     def _run_models(self, params: GarmentParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
-        """The brand's own models, made ready to be put on any body; a size without one is graded from another."""
+        """The brand's own models, made ready to be put on any body; a size without one is graded from another.
+
+        Where no model can be used, the chart is built, and the reports say why.
+        """
         timings_ms: dict[str, float] = {}
         on_stage(Stage.CHECKING)
         spec = _spec(params, {})
@@ -75,10 +84,11 @@ class Tailor:
         try:
             with _timed(timings_ms, "prepare"):
                 prepared = self.brand_tailor.prepare(spec.category, spec.sizes_cm, glbs)
-        except BrandRefused as refused:
-            reports = [SizeReport(size, "unavailable", refused.code, refused.reason) for size in spec.sizes_cm]
-            files = {} if refused.picture_png is None else {PICTURE: refused.picture_png}
-            return TailoredFiles(files, garment=GarmentResult(reports), timings_ms=timings_ms)
+        except NoFileUsable as refused:
+            template = self._run_chart(params, inputs, on_stage)
+            picture = {} if refused.picture_png is None else {PICTURE: refused.picture_png}
+            result = _without_models(template.garment, refused)
+            return TailoredFiles({**template.files, **picture}, result, timings_ms=timings_ms | template.timings_ms)
         on_stage(Stage.BUILDING)
         result = GarmentResult([_prepared(size, state) for size, state in prepared.sizes.items()])
         files = {PREPARED: prepared.to_npz(), PICTURE: prepared.preview_png}
@@ -207,6 +217,20 @@ def _prepared(size: str, state: PreparedSize) -> SizeReport:
         return SizeReport(size, state.status, detail=state.reason)
     detail = state.reason if state.field is None else f"{state.field}: {state.reason}"
     return SizeReport(size, "unavailable", state.code or "garment_invalid", detail)
+
+
+def _without_models(template: GarmentResult | None, refused: NoFileUsable) -> GarmentResult:
+    """A size whose model was refused says so even where the chart stands in; one that cannot be had at all, too."""
+    sizes = [] if template is None else template.sizes
+    is_built = any(report.state != "unavailable" for report in sizes)
+    reasons = {report.size: refused.by_size.get(report.size, None if is_built else refused) for report in sizes}
+    return GarmentResult([_told(report, reasons[report.size]) for report in sizes])
+
+
+def _told(report: SizeReport, why: BrandRefused | None) -> SizeReport:
+    if why is None:
+        return report
+    return msgspec.structs.replace(report, reason=why.code, detail=f"{why.field}: {why.reason}")
 
 
 def _worn_model(size: str, dressed: BrandDressed) -> SizeReport:

@@ -58,6 +58,6 @@ class GarmentOutcomes:
         garment.error_code = unusable[0].reason if is_refused else None
         garment.error_detail = unusable[0].detail if is_refused else None
         await service.session.flush()
-        if garment.prepared_sha256 != before:
+        if garment.prepared_sha256 != before or await service.uploads(garment):  # sessions may have waited for those
             for listener in self.listeners:
                 await listener.garment_changed(service.session, garment)

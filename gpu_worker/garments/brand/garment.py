@@ -13,7 +13,7 @@ from gpu_worker.garments.brand.grade import Levels
 from gpu_worker.garments.brand.prepared import PreparedGarment, PreparedSize
 from gpu_worker.garments.brand.preview import garment_on
 from gpu_worker.garments.brand.reference import Build, References
-from gpu_worker.garments.brand.refused import BrandRefused
+from gpu_worker.garments.brand.refused import BrandRefused, NoFileUsable
 from gpu_worker.garments.brand.source import Prepared, prepare_source
 from gpu_worker.garments.brand.transfer import transferred
 from gpu_worker.garments.brand.tubes import anchor_of, frames_of
@@ -24,7 +24,15 @@ from gpu_worker.garments.dress import DressedBody, Layer, Wardrobe
 from gpu_worker.garments.raster import encode_png
 from gpu_worker.garments.tables import BodyTables
 
-__all__ = ["BrandDressed", "BrandRefused", "BrandTailor", "BrandWorn", "PreparedGarment", "PreparedSize"]
+__all__ = [
+    "BrandDressed",
+    "BrandRefused",
+    "BrandTailor",
+    "BrandWorn",
+    "NoFileUsable",
+    "PreparedGarment",
+    "PreparedSize",
+]
 
 CHEST_BELOW_ARMPIT_M = 0.045
 GIRTH_WARNING_M = 0.03
@@ -45,13 +53,13 @@ class BrandTailor:
 
         sizes_cm : size -> measure -> cm of the garment, in the chart's order; may lack sizes
         glbs     : size -> the uploaded file
-        Raises the first `BrandRefused` when no file can be used.
+        Raises `NoFileUsable` when none can be used, `BrandRefused` when there is none.
         """
         rows = _rows(category, sizes_cm)
         made, refused = self._made(category, rows, glbs)
         if not made:
             if refused:
-                raise next(iter(refused.values()))
+                raise NoFileUsable(refused)
             raise BrandRefused("file", "No size has a file.")
         names = [*sizes_cm, *(size for size in glbs if size not in sizes_cm)]
         states = {size: _state(size, names, rows, made, refused) for size in names}

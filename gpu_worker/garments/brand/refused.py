@@ -1,5 +1,6 @@
 """The one exception with which a brand's file is turned away."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 Code = Literal["garment_invalid", "garment_unclear", "does_not_fit"]
@@ -23,3 +24,15 @@ class BrandRefused(Exception):
         self.field = field
         self.reason = reason
         self.picture_png = picture_png
+
+
+class NoFileUsable(BrandRefused):
+    """None of the uploaded files can be used; the first speaks for all.
+
+    by_size : size -> why its file is turned away
+    """
+
+    def __init__(self, by_size: Mapping[str, BrandRefused]) -> None:
+        first = next(iter(by_size.values()))
+        super().__init__(first.field, first.reason, code=first.code, picture_png=first.picture_png)
+        self.by_size = by_size

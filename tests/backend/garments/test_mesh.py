@@ -184,6 +184,25 @@ class TestPutSize:
         assert (seen["status"], seen["error"]["detail"]) == ("refused", why)
         assert seen["preview_url"], "a picture of what is wrong"
 
+    async def test_every_model_refused_is_worn_as_the_chart_where_that_was_built(
+        self, http: httpx.AsyncClient, given: Given, brand: GivenBrand, bench: Bench, endpoint: ScriptedEndpoint,
+        step: Step, finish: Finish,
+    ) -> None:  # fmt: skip
+        avatar, garment = await given.avatar(brand, weight_kg="74"), await given.garment(brand)
+        await bench.put(garment, "M")
+        await step()
+        await finish(endpoint.newest_of("avatar"))
+        body = {"avatar_id": avatar["id"], "garment_id": garment["id"]}
+        session = (await http.post("/v1/tryon-sessions", headers=brand.headers, json=body)).json()
+        why = SizeReport("M", "ok", "garment_invalid", "meshes: No triangles.")
+        await bench.answer(GarmentResult([SizeReport("S", "ok"), why, SizeReport("L", "ok")]), preview__glb=GLB)
+        seen = await bench.read(garment)
+        assert (seen["status"], seen["error"], seen["sizes"][1]["reason"]) == ("ready", None, "garment_invalid")
+        now = await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)
+        assert now.json()["dressing"] == "queued", "what waited for the models is dressed"
+        await step()
+        assert set(endpoint.newest_of("dress").input.inputs) == {"body"}
+
     async def test_a_size_that_leaves_the_chart_takes_its_model_along(
         self, app: Litestar, http: httpx.AsyncClient, given: Given, brand: GivenBrand, bench: Bench, step: Step,
         endpoint: ScriptedEndpoint, clock: HandClock,

@@ -108,13 +108,28 @@ class TestGarment:
         assert dress is not None
         assert dress.polished == ["S", "M"], "no better picture will come"
 
-    async def test_a_file_that_is_no_model_is_refused_by_field(self, handler: Handler, storage: Storage) -> None:
+    async def test_where_no_model_can_be_used_the_chart_is_built_and_the_refusal_told(
+        self, handler: Handler, storage: Storage
+    ) -> None:
         params = msgspec.structs.replace(TEE, uploads=["M"])
-        await handler(storage.tailored("garment", builtins(params), size_0=b"glTF" + bytes(20)))
+        answer = await handler(storage.tailored("garment", builtins(params), size_0=b"glTF" + bytes(20)))
+        assert answer["files"] == ["preview.glb"]
         result = made(storage).garment
         assert result is not None
-        assert {(size.state, size.reason) for size in result.sizes} == {("unavailable", "garment_invalid")}
-        assert result.sizes[1].detail
+        assert [(size.state, size.reason) for size in result.sizes] == [("ok", None), ("ok", "garment_invalid")]
+        assert (result.sizes[1].detail or "").startswith("version: ")
+
+    async def test_neither_model_nor_chart_is_refused_for_the_models_fault(
+        self, handler: Handler, storage: Storage
+    ) -> None:
+        rows = [SizeRow("S", {"length": 70.0}), SizeRow("M", {"length": 72.0})]
+        params = msgspec.structs.replace(TEE, sizes=rows, uploads=["M"])
+        answer = await handler(storage.tailored("garment", builtins(params), size_0=b"glTF" + bytes(20)))
+        assert answer["files"] == []
+        result = made(storage).garment
+        assert result is not None
+        assert {size.state for size in result.sizes} == {"unavailable"}
+        assert all((size.detail or "").startswith("version: ") for size in result.sizes)
 
 
 class TestDress:
