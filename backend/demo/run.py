@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from backend.demo import preflight
-from backend.demo.sample import DemoBrand, ensure_brand, ensure_garments
+from backend.demo.sample import BRAND_FILE, DemoBrand, ensure_brand, ensure_garments
 from backend.demo.shop import SHOP, AppSecrets, Merchant, ShopNotInstalled, app_environment, ensure_secrets
 from backend.demo.supervisor import Service, ServiceFailed, Supervisor
 from backend.migrate import migrate
@@ -78,6 +78,8 @@ async def _demo(port: int, data_dir: Path) -> int:
     http = httpx.AsyncClient(timeout=15)
     try:
         await _start_all(supervisor, ports, data_dir, http)
+        print(f"The merchant's page: {Origins.of(ports).backend}/admin?shop={SHOP}")
+        print(f"The brand's API key: {data_dir / BRAND_FILE}")
         print(f"Logs and data are in {data_dir}. Ctrl-C stops everything.")
         print(f"Ready: http://127.0.0.1:{ports.storefront}", flush=True)
         await stopped.wait()
@@ -92,7 +94,7 @@ async def _start_all(supervisor: Supervisor, ports: Ports, data_dir: Path, http:
     """The stand-in for Shopify comes up beside the rest, which does not need it before the app is installed."""
     origins = Origins.of(ports)
     app = ensure_secrets(data_dir)
-    merchant = Merchant(http, origins.shopify, origins.backend)
+    merchant = Merchant(http, origins.shopify, origins.backend, origins.storefront)
     await asyncio.gather(
         supervisor.start(_shopify(http, origins, app, merchant.install)),
         _start_product(supervisor, origins, data_dir, http, app, merchant),

@@ -12,6 +12,7 @@ from backend.brands.bootstrap import create_brand, set_origins, set_shop
 from backend.settings import Settings
 
 BRAND_NAME = "Nordlys Supply"
+BRAND_FILE = "demo-brand.json"
 
 
 class DemoBrand(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ GARMENTS: tuple[dict[str, Any], ...] = (
 
 async def ensure_brand(settings: Settings, data_dir: Path, storefront_origin: str, shop: str) -> DemoBrand:
     """The brand of an earlier start, else a new one, which is the shop's; its frame may stand on this storefront."""
-    file = data_dir / "demo-brand.json"
+    file = data_dir / BRAND_FILE
     if file.exists():
         brand = msgspec.json.decode(file.read_bytes(), type=DemoBrand)
     else:

@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,9 @@ from backend.shopify.installs import InstallService
 
 SHOP = "nordlys-supply.myshopify.com"
 CLIENT_ID = "tryon-demo"
+PRODUCT_PAGE = "/products/organic-cotton-tee"
 INSTALLED_WITHIN_S = 30.0
+TAKEN_IN_WITHIN_S = 10.0
 LOOKS_EVERY_S = 0.1
 
 
@@ -50,14 +52,25 @@ def app_environment(app: AppSecrets) -> dict[str, str]:
     return {"SHOPIFY_CLIENT_ID": CLIENT_ID, "SHOPIFY_CLIENT_SECRET": app.client_secret}
 
 
+class _Product(msgspec.Struct, frozen=True):
+    id: int
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    products: list[_Product]
+
+
 class Merchant:
     """Puts the app into the shop as a merchant does: by opening it in the admin.
 
     settings : the backend's, set once they are known
     """
 
-    def __init__(self, http: httpx.AsyncClient, shopify_origin: str, backend_origin: str) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, shopify_origin: str, backend_origin: str, storefront_origin: str
+    ) -> None:
         self.http = http
+        self.storefront_origin = storefront_origin
         self.shopify_origin = shopify_origin
         self.backend_origin = backend_origin
         self.settings: Settings | None = None
@@ -74,10 +87,31 @@ class Merchant:
         said = await self._read(f"{self.shopify_origin}/_/shops/{SHOP}/id_token")
         visit = {"shop": SHOP, "embedded": "1", "id_token": str(said["id_token"])}
         (await self.http.get(f"{self.backend_origin}/admin", params=visit)).raise_for_status()
+        with suppress(httpx.HTTPError, TimeoutError):  # the shop works without; its admin page then says what is to do
+            async with asyncio.timeout(TAKEN_IN_WITHIN_S):
+                await self._take_products_in()
         async with _transaction(self.settings) as (session, clock):
             brand_id = (await InstallService(session, clock).get(SHOP)).brand_id
             await ChoreBook(session, clock).ask(brand_id, "write_shards")
         await self._wait_until_offered()
+
+    async def _take_products_in(self) -> None:
+        """As the merchant's page does, so that it says what shoppers see; then the block is in the theme."""
+        address = f"{self.shopify_origin}/_/shops/{SHOP}"
+        await self.http.get(f"{self.storefront_origin}{PRODUCT_PAGE}")  # the sample shop enters its catalogue then
+        (await self.http.post(f"{address}/block", json={})).raise_for_status()
+        listed = msgspec.convert(await self._read(f"{address}/products"), _Listed)
+        token = str((await self._read(f"{address}/id_token"))["id_token"])
+        products = f"{self.backend_origin}/admin/api/products"
+        proof = {"Authorization": f"Bearer {token}"}
+        once = proof | {"Idempotency-Key": secrets.token_urlsafe(16)}
+        picked = {"product_ids": [one.id for one in listed.products]}
+        (await self.http.post(products, headers=once, json=picked)).raise_for_status()
+        while True:  # a product that was not read yet is not offered
+            kept = (await self.http.get(products, headers=proof)).raise_for_status().json()["products"]
+            if all(product["is_ready"] for product in kept):
+                return
+            await asyncio.sleep(LOOKS_EVERY_S)
 
     async def _wait_until_offered(self) -> None:
         deadline = time.monotonic() + INSTALLED_WITHIN_S
