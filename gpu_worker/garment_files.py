@@ -65,8 +65,9 @@ def make_garment(chart: Path, models: Mapping[str, Path], folder: Path, say: Say
     tailor = Tailor(Dresser())
     made = _refusing(lambda: tailor.run_garment(params, inputs, _said(say)))
     reports: Sequence[SizeReport] = made.garment.sizes if made.garment else []
-    if all(report.state == "unavailable" for report in reports):
-        raise GarmentRefused(f"{reports[0].reason}: {reports[0].detail}")
+    meant = [report for report in reports if report.size in models] or reports
+    if all(report.reason for report in meant):  # who names files here wants no chart in their place
+        raise GarmentRefused(f"{meant[0].reason}: {meant[0].detail}")
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in made.files.items():
         (folder / name).write_bytes(content)
