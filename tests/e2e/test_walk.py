@@ -79,6 +79,16 @@ def event_types(demo: Demo) -> set[str]:
     return {str(kind) for (kind,) in demo.rows("select distinct event_type from events")}
 
 
+def test_the_merchants_page_knows_the_products_that_the_shop_offers(demo: Demo) -> None:
+    (stand_in,) = demo.running("fake_shopify")
+    shop = f"http://127.0.0.1:{stand_in.cmdline()[stand_in.cmdline().index('--port') + 1]}/_/shops/{SHOP}"
+    proof = {"Authorization": f"Bearer {httpx.get(f'{shop}/id_token').json()['id_token']}"}
+    products = httpx.get(f"{demo.backend}/admin/api/products", headers=proof).raise_for_status().json()["products"]
+    assert [product["is_ready"] for product in products] == [True, True, True]
+    (extension,) = httpx.get(f"{shop}/extensions").json()["extensions"]
+    assert extension["activations"][0]["status"] == "active"
+
+
 def test_nothing_is_asked_before_the_press(demo: Demo, page: Page) -> None:
     asked: list[str] = []
     page.goto(demo.storefront)
