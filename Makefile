@@ -67,10 +67,16 @@ demo: $(VENV)/.installed embed/dist/index.html shopify_extension/node_modules/.r
 # ---- check ---------------------------------------------------------------------------------------------------------
 test: install lint unit e2e ## Lint, then every test: front end, API on SQLite and Postgres, worker, browser
 
+# Two halves side by side, one for each core of a small machine; the second one's words follow the first one's.
+SECOND_HALF := tests/gpu_worker tests/contract tests/chaos
+
 unit: install ## Tests without a browser
 	@cd embed && npm test --silent
 	@cd shopify_extension && npm test --silent
-	@$(BIN)/python -m pytest tests --ignore tests/e2e
+	@words=$$(mktemp) && trap 'rm -f "$$words"' EXIT; status=0; \
+	$(BIN)/python -m pytest $(SECOND_HALF) -o cache_dir=.pytest_cache/second > "$$words" 2>&1 & second=$$!; \
+	$(BIN)/python -m pytest tests --ignore tests/e2e $(SECOND_HALF:%=--ignore %) || status=$$?; \
+	wait $$second || status=$$?; cat "$$words"; exit $$status
 
 e2e: install ## The running product in a real browser, and what survives a kill
 	@$(BIN)/python -m pytest tests/e2e
