@@ -11,6 +11,7 @@ from backend.avatars.models import Avatar
 from backend.brands.models import Brand
 from backend.core.clock import Clock
 from backend.core.db import Database
+from backend.core.loops import Every
 
 log = structlog.get_logger()
 
@@ -23,15 +24,11 @@ class AvatarRetention:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
-        self._last: datetime | None = None
+        self._hourly = Every(INTERVAL, clock)
 
     async def run_if_due(self) -> int:
         """Once an hour; the first time at once. How many went."""
-        now = self.clock.now()
-        if self._last is not None and now - self._last < INTERVAL:
-            return 0
-        self._last = now
-        return await self.run()
+        return await self.run() if self._hourly.is_due() else 0
 
     async def run(self) -> int:
         async with self.database.transaction(read_only=True) as session:

@@ -1,10 +1,11 @@
 """The backstop under every promise about deletion: looks at the store itself, whatever the rows say."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from backend.core.clock import Clock
+from backend.core.loops import Every
 from backend.core.storage import PHOTOS, ObjectStore
 
 log = structlog.get_logger()
@@ -17,15 +18,11 @@ class Housekeeping:
     def __init__(self, store: ObjectStore, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._last: datetime | None = None
+        self._hourly = Every(INTERVAL, clock)
 
     async def run_if_due(self) -> int:
         """Once an hour; the first time at once."""
-        now = self.clock.now()
-        if self._last is not None and now - self._last < INTERVAL:
-            return 0
-        self._last = now
-        return await self.run()
+        return await self.run() if self._hourly.is_due() else 0
 
     async def run(self) -> int:
         """Photos that outlived their job by a day, and what a crash left in the store; how many went."""

@@ -6,8 +6,11 @@ It needs no recovery after a crash: everything it knows stands in rows.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 import structlog
+
+from backend.core.clock import Clock
 
 log = structlog.get_logger()
 
@@ -15,6 +18,23 @@ AFTER_FAULT_S = 2.0
 
 Step = Callable[[], Awaitable[int]]
 """Does everything that is due now, once; how much that was."""
+
+
+class Every:
+    """Lets a step through once in a time; the first time at once."""
+
+    def __init__(self, interval: timedelta, clock: Clock) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._last: datetime | None = None
+
+    def is_due(self) -> bool:
+        """True starts the time anew."""
+        now = self._clock.now()
+        if self._last is not None and now - self._last < self._interval:
+            return False
+        self._last = now
+        return True
 
 
 class Loop:

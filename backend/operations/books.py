@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import Clock
 from backend.core.db import Database
+from backend.core.loops import Every
 from backend.jobs import states
 from backend.jobs.models import Job, JobAttempt
 from backend.operations.alarms import Work
@@ -37,15 +38,11 @@ class Books:
         self._database = database
         self._clock = clock
         self._providers = providers
-        self._last: datetime | None = None
+        self._now_and_then = Every(EVERY, clock)
 
     async def run_if_due(self) -> int:
         """Write down what closed attempts cost; how many that was."""
-        now = self._clock.now()
-        if self._last is not None and now - self._last < EVERY:
-            return 0
-        self._last = now
-        return await self.cost_closed()
+        return await self.cost_closed() if self._now_and_then.is_due() else 0
 
     async def cost_closed(self) -> int:
         before = self._clock.now() - SETTLED_AFTER

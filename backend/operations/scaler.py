@@ -1,7 +1,7 @@
 """Looks at the paid endpoints now and then, and says how many workers each should have; sets it only when told to."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from backend.core.clock import Clock
 from backend.core.db import Database
+from backend.core.loops import Every
 from backend.jobs.management import Endpoint, ManagementFault, RunPodManagement, WorkerCounts, WorkerLimits
 from backend.jobs.models import JobAttempt
 from backend.jobs.providers import Provider
@@ -78,15 +79,13 @@ class Scaler:
         self._policies = policies
         self._is_switched_on = is_switched_on
         self._memory: dict[str, Memory] = {}
-        self._last_look: datetime | None = None
+        self._now_and_then = Every(EVERY, clock)
         self._last_said: dict[str, Decision] = {}
 
     async def run_if_due(self) -> int:
         """One look at each endpoint; what is recommended is written down once, what is sent always."""
-        now = self._clock.now()
-        if self._last_look is not None and now - self._last_look < EVERY:
+        if not self._now_and_then.is_due():
             return 0
-        self._last_look = now
         for provider in self._providers:
             try:
                 await self._follow(provider)

@@ -1,11 +1,12 @@
 """Pictures of garments on bodies are kept for a week after the last look, then made anew when asked for."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 
 from backend.core.clock import Clock
 from backend.core.db import Database
+from backend.core.loops import Every
 from backend.tryons.dressing import KEPT_FOR, Dressings
 from backend.tryons.models import WornGarment
 
@@ -17,15 +18,11 @@ class WornRetention:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
-        self._last: datetime | None = None
+        self._hourly = Every(INTERVAL, clock)
 
     async def run_if_due(self) -> int:
         """Once an hour; the first time at once. How many went."""
-        now = self.clock.now()
-        if self._last is not None and now - self._last < INTERVAL:
-            return 0
-        self._last = now
-        return await self.run()
+        return await self.run() if self._hourly.is_due() else 0
 
     async def run(self) -> int:
         async with self.database.transaction(read_only=True) as session:

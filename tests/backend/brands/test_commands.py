@@ -1,33 +1,12 @@
 """The operator's commands, as they are typed."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from backend.cli import main
-
-Tryon = Callable[..., tuple[int, str, str]]
-
+from tests.backend.conftest import Tryon
 
 pytestmark = pytest.mark.filterwarnings("ignore::backend.settings.DevelopmentModeWarning")
-
-
-@pytest.fixture
-def tryon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tryon:
-    """Types a command in a fresh data folder; gives exit status, stdout and stderr."""
-    for name in ("DATABASE_URL", "TRYON_ENV", "TOKEN_SIGNING_KEY", "STORAGE_SIGNING_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(list(arguments))
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])

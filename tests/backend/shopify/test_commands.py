@@ -2,37 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from backend.cli import main
 from backend.core.clock import SystemClock
 from backend.core.db import Database
 from backend.shopify.inbox import Envelope, Inbox
 from backend.shopify.inbox_models import WebhookDelivery
-
-Tryon = Callable[..., tuple[int, str, str]]
+from tests.backend.conftest import Tryon
 
 pytestmark = pytest.mark.filterwarnings("ignore::backend.settings.DevelopmentModeWarning")
-
-
-@pytest.fixture
-def tryon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tryon:
-    """Types a command in a data folder of its own."""
-    for name in ("DATABASE_URL", "TRYON_ENV", "TOKEN_SIGNING_KEY", "STORAGE_SIGNING_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(list(arguments))
-        said = capsys.readouterr()
-        return int(left.value.code or 0), said.out, said.err
-
-    return run
 
 
 async def fill(path: Path) -> None:
