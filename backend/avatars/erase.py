@@ -1,6 +1,7 @@
 """An avatar gone, and its shopper forgotten: rows and events at once, objects after the commit, with a receipt."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -13,6 +14,7 @@ from backend.core.auth import Principal, ShopperContext
 from backend.core.clock import Clock
 from backend.core.storage import AVATARS, PHOTOS, person_prefix
 from backend.shoppers import service as shoppers
+from backend.shoppers.erasures import LEASE
 from backend.shoppers.errors import ConsentNotFound
 from backend.shoppers.models import Consent, Erasure
 
@@ -70,23 +72,23 @@ class AvatarErasure:
         return await self.erase(shopper, avatar.id, reason="consent_withdrawn")
 
     def _order_deletion(self, avatar: Avatar, reason: str) -> list[Erasure]:
-        """Photos by prefix and, should one lie elsewhere, by key; meshes once more after the last upload."""
+        """Photos by prefix and, should one lie elsewhere, by key; meshes once more after the last upload.
+
+        The sweeper keeps away for as long as a try may take, so that who asked can answer that all is gone.
+        """
         prefix = f"{person_prefix(avatar.brand_id, avatar.user_id)}{avatar.id}/"
-        again_at = self.clock.now() + LAST_UPLOAD
-        request, subject = self.avatars.erasures.request, ("avatar", avatar.id)
+        now = self.clock.now()
+        again_at = now + LAST_UPLOAD
+        request = partial(self.avatars.erasures.request, avatar.brand_id, not_before=now + LEASE)
+        subject = ("avatar", avatar.id)
         rows = [
-            request(avatar.brand_id, PHOTOS.name, "prefix", prefix, reason=reason, subject=subject),
-            request(
-                avatar.brand_id, AVATARS.name, "prefix", prefix, reason=reason, subject=subject, repeat_after=again_at
-            ),
+            request(PHOTOS.name, "prefix", prefix, reason=reason, subject=subject),
+            request(AVATARS.name, "prefix", prefix, reason=reason, subject=subject, repeat_after=again_at),
         ]
         elsewhere = [
             key for key in (avatar.photo_key, avatar.photo_side_key) if key is not None and not key.startswith(prefix)
         ]
         return [
             *rows,
-            *(
-                request(avatar.brand_id, PHOTOS.name, "object", key, reason=reason, subject=subject)
-                for key in elsewhere
-            ),
+            *(request(PHOTOS.name, "object", key, reason=reason, subject=subject) for key in elsewhere),
         ]

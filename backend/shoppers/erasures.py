@@ -43,7 +43,9 @@ class ErasureService:
         not_before: datetime | None = None,
         repeat_after: datetime | None = None,
     ) -> Erasure:
-        """`repeat_after`: an upload address lives until then and could bring the object back."""
+        """`not_before`: the sweeper leaves it alone until then. `repeat_after`: an upload address lives until then and
+        could bring the object back.
+        """
         now = self.clock.now()
         row = Erasure(
             brand_id=brand_id,
@@ -78,20 +80,25 @@ class Eraser:
                 .limit(BATCH)
             )
             ids = list(due.all())
-        await self.run(ids)
+        for erasure_id in ids:
+            await self._run_one(erasure_id)
         return len(ids)
 
     async def run(self, erasure_ids: Iterable[UUID]) -> None:
+        """What the caller asked for a moment ago: the first try is its own, due or not."""
         for erasure_id in erasure_ids:
-            row = await self._claim(erasure_id)
-            if row is None:
-                continue
-            try:
-                deleted = await self._delete(row)
-            except (StorageError, StillThere) as error:
-                log.warning("erasure.failed", erasure_id=str(row.id), attempts=row.attempts, fault=type(error).__name__)
-                continue
-            await self._record(row, deleted)
+            await self._run_one(erasure_id)
+
+    async def _run_one(self, erasure_id: UUID) -> None:
+        row = await self._claim(erasure_id)
+        if row is None:
+            return
+        try:
+            deleted = await self._delete(row)
+        except (StorageError, StillThere) as error:
+            log.warning("erasure.failed", erasure_id=str(row.id), attempts=row.attempts, fault=type(error).__name__)
+            return
+        await self._record(row, deleted)
 
     async def _claim(self, erasure_id: UUID) -> Erasure | None:
         """The next try is put off first, so that a crash in the middle only costs time."""
@@ -100,7 +107,7 @@ class Eraser:
             row = await session.scalar(
                 select(Erasure).where(Erasure.id == erasure_id)  # tenant: named by the sweeper or its own receipt
             )
-            if row is None or row.done_at is not None or row.next_try_at > now:
+            if row is None or row.done_at is not None or (row.attempts and row.next_try_at > now):
                 return None
             wait = max(LEASE, min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(row.attempts, 10)))
             claimed = await session.execute(

@@ -57,8 +57,9 @@ async def test_an_unused_figure_goes_with_its_files_after_the_brands_days(
     assert await rows(app.state.database, "SELECT count(*) FROM avatars") == [(1,)]
     clock.advance(seconds=3 * 7200)
     await step()
-    await step()
     assert await rows(app.state.database, "SELECT count(*) FROM avatars") == [(0,)]
+    clock.advance(seconds=31)
+    await step()
     assert await kept_files(app) == []
     assert (await http.get(f"/v1/avatars/{avatar_id}", headers=brand.headers)).status_code == 404
     assert await rows(app.state.database, "SELECT DISTINCT reason FROM erasures WHERE subject_type = 'avatar'") == [
