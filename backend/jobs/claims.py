@@ -49,13 +49,14 @@ class Claims:
             )
             return {(provider, endpoint_id): count for provider, endpoint_id, count in found.all()}
 
-    async def newest_order_at(self) -> datetime | None:
-        """When the youngest job that waits was ordered."""
+    async def has_orders_since(self, moment: datetime, number: int) -> bool:
+        """Whether as many jobs as that were ordered since then, whatever became of them."""
         async with self.database.transaction(read_only=True) as session:
-            newest: datetime | None = await session.scalar(
-                select(func.max(Job.created_at)).where(Job.state == states.QUEUED)  # tenant: for every brand
+            newest = await session.scalars(
+                select(Job.created_at).order_by(Job.id.desc()).limit(number)  # tenant: for every brand
             )
-            return newest
+            ordered_at = newest.all()
+        return len(ordered_at) == number and min(ordered_at) > moment
 
     async def claim(self, job: Job, provider: str, endpoint_id: str) -> Claimed | None:
         """None: another dispatcher had it."""

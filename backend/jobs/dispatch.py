@@ -30,6 +30,7 @@ BATCH = 64
 AT_ONCE = 8
 AT_ONCE_ON_SQLITE = 4
 """It has one writer: more would only wait for it, and in no order."""
+CROWD = 2
 QUIET = timedelta(seconds=0.7)
 LONGEST_WAIT = timedelta(seconds=10)
 LOOKED_AT = (Priority.WAITED_FOR, Priority.BETTER)
@@ -85,11 +86,10 @@ class Dispatcher:
         return {provider: provider.settings.max_open - opened.get(provider.key, 0) for provider in limited}
 
     async def _is_busy(self) -> bool:
-        """Orders have come a moment ago, and this host has requests to answer."""
+        """Orders come one upon the other, and this host has requests to answer. A single one is no crowd."""
         if not any(provider.queue.is_local for provider in self.providers.all):
             return False
-        newest = await self.ledger.claims.newest_order_at()
-        return newest is not None and self.ledger.clock.now() - newest < QUIET
+        return await self.ledger.claims.has_orders_since(self.ledger.clock.now() - QUIET, CROWD)
 
     def _may_wait(self, job: Job) -> bool:
         """On this host, what nobody waits for would take the processor from the next shopper's first size."""

@@ -35,30 +35,40 @@ async def order(http: httpx.AsyncClient, given: Given) -> None:
     assert answer.status_code == 202, answer.text
 
 
-async def test_a_body_waits_until_orders_pause(
-    app: Litestar,
-    http: httpx.AsyncClient,
-    given: Given,
-    endpoint: ScriptedEndpoint,
-    clock: HandClock,
-    queue: ComputeQueue,
+async def test_a_body_alone_is_built_at_once(
+    app: Litestar, http: httpx.AsyncClient, given: Given, endpoint: ScriptedEndpoint, clock: HandClock
 ) -> None:
-    await order(http, given)
-    await app.state.sweeper.step()
-    assert not endpoint.jobs
+    """Its shopper may look at the figure in a moment, and nobody else asks for a size."""
+    for built in (1, 2):
+        await order(http, given)
+        await app.state.sweeper.step()
+        assert len(endpoint.jobs) == built
+        clock.advance(seconds=1)
+
+
+async def test_the_next_bodies_wait_until_orders_pause(
+    app: Litestar, http: httpx.AsyncClient, given: Given, endpoint: ScriptedEndpoint, clock: HandClock
+) -> None:
+    for _ in range(3):
+        await order(http, given)
+        await app.state.sweeper.step()
+        clock.advance(seconds=0.1)
+    assert len(endpoint.jobs) == 1, "also where the one before is being built already"
     clock.advance(seconds=1)
     await app.state.sweeper.step()
-    assert len(endpoint.jobs) == 1
+    assert len(endpoint.jobs) == 3
 
 
 async def test_no_body_waits_for_ever(
     app: Litestar, http: httpx.AsyncClient, given: Given, endpoint: ScriptedEndpoint, clock: HandClock
 ) -> None:
-    await order(http, given)
+    for _ in range(2):
+        await order(http, given)
     clock.advance(seconds=11)
-    await order(http, given)
+    for _ in range(2):
+        await order(http, given)
     await app.state.sweeper.step()
-    assert len(endpoint.jobs) == 1
+    assert len(endpoint.jobs) == 2
 
 
 async def test_the_rest_wait_in_their_rows(
