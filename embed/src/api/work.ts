@@ -2,9 +2,10 @@ import type { Api } from "./client";
 import { ApiProblem } from "./problem";
 import type { Avatar } from "./schema";
 
-const FIRST_POLL_MS = 500;
+/** A body from answers alone takes some hundred milliseconds, so the first questions come soon. */
+const FIRST_POLL_MS = 150;
 const MAX_POLL_MS = 2000;
-const POLL_GROWTH = 1.5;
+const POLL_GROWTH = 1.4;
 /** Afterwards the shopper is told to look again later. */
 const GIVE_UP_AFTER_MS = 300_000;
 

@@ -19,6 +19,12 @@ export interface ClothesOptions {
   onChange: () => void;
 }
 
+interface Picture {
+  dressing: Dressed["dressing"];
+  path: string;
+  bytes: ArrayBuffer;
+}
+
 /** What the figure wears: the pictures as they come, the size that is shown, and its colours. */
 export class Clothes {
   /** The state of the picture in words, and the switch of the colours. */
@@ -29,6 +35,9 @@ export class Clothes {
   readonly #legend: HTMLElement;
   readonly #heat: HTMLButtonElement;
   #viewer: Viewer | null = null;
+  /** May come before the figure does. */
+  #latest: Picture | null = null;
+  #wearing = Promise.resolve();
   /** Of the picture that is on. */
   #path = "";
   #isWaiting = true;
@@ -59,21 +68,26 @@ export class Clothes {
     return this.#isSizeShown ? this.#size : null;
   }
 
-  /** Dresses the figure with each picture until the last one. What goes wrong leaves the picture before. */
-  async follow(viewer: Viewer): Promise<void> {
-    this.#viewer = viewer;
+  /** Fetches each picture until the last one, and puts it on the figure that is or will be there. */
+  async follow(): Promise<void> {
     this.#stop.abort();
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.#isWaiting = true;
     try {
-      for await (const dressed of this.#options.dressings(signal)) await this.#wear(viewer, dressed, signal);
+      for await (const dressed of this.#options.dressings(signal)) await this.#take(dressed, signal);
     } catch (error) {
-      if (!(error instanceof ApiProblem || error instanceof UnreadableGarment)) throw error;
+      if (!(error instanceof ApiProblem)) throw error;
     }
     if (signal.aborted) return;
     this.#isWaiting = false;
-    if (this.#dressing === "queued") this.#dressing = "none";
+    this.#say();
+  }
+
+  /** The figure has been drawn. It wears at once what came before it. */
+  async attach(viewer: Viewer): Promise<void> {
+    this.#viewer = viewer;
+    await this.#wear();
     this.#say();
   }
 
@@ -92,16 +106,32 @@ export class Clothes {
     return this.#dressing === "draft" || this.#dressing === "final";
   }
 
-  async #wear(viewer: Viewer, { dressing, glbUrl, path }: Dressed, signal: AbortSignal): Promise<void> {
-    if (path !== this.#path) {
-      const bytes = await this.#options.api.readMesh(glbUrl);
-      if (signal.aborted) return;
-      await viewer.dress(bytes, this.#size).catch(() => {
-        throw new UnreadableGarment();
-      });
-      this.#path = path;
+  async #take({ dressing, glbUrl, path }: Dressed, signal: AbortSignal): Promise<void> {
+    const bytes = path === this.#latest?.path ? this.#latest.bytes : await this.#options.api.readMesh(glbUrl);
+    if (signal.aborted) return;
+    this.#latest = { dressing, path, bytes };
+    await this.#wear();
+  }
+
+  /** One after the other: a draft that takes long to read must not come over the final picture. */
+  #wear(): Promise<void> {
+    this.#wearing = this.#wearing.then(() => this.#wearLatest());
+    return this.#wearing;
+  }
+
+  /** What cannot be read leaves the picture before. */
+  async #wearLatest(): Promise<void> {
+    const [viewer, latest] = [this.#viewer, this.#latest];
+    if (!viewer || !latest) return;
+    if (latest.path !== this.#path) {
+      const isOn = await viewer.dress(latest.bytes, this.#size).then(
+        () => true,
+        () => false,
+      );
+      if (!isOn || this.#viewer !== viewer) return;
+      this.#path = latest.path;
     }
-    this.#dressing = dressing;
+    this.#dressing = latest.dressing;
     this.#isSizeShown = this.#size !== null && viewer.showSize(this.#size);
     this.#heat.hidden = false;
     this.#say();
@@ -116,6 +146,8 @@ export class Clothes {
 
   #say(): void {
     const { words, onChange } = this.#options;
+    // Nothing more comes, and the figure, which is there, has nothing on.
+    if (this.#viewer && !this.#isWaiting && this.#dressing === "queued") this.#dressing = "none";
     const isMissing = this.#isDressed && !this.#isSizeShown && this.#size !== null;
     if (isMissing) this.#status.textContent = words.text("viewer.size_missing", { size: this.#size ?? "" });
     else if (this.#dressing === "final" || (this.#isDressed && !this.#isWaiting))
@@ -124,8 +156,6 @@ export class Clothes {
     onChange();
   }
 }
-
-class UnreadableGarment extends Error {}
 
 /** A bar of the colours with the room that each end and the middle mean. */
 function heatLegend(words: Wording, units: UnitSystem): HTMLElement {

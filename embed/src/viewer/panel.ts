@@ -52,6 +52,7 @@ export class FigurePanel {
   async open(): Promise<void> {
     const startedMs = performance.now();
     this.#showState("building");
+    void loadViewer().catch(() => undefined); // while the figure is built; whoever needs it hears of a failure
     try {
       const work = await this.#options.build();
       const stop = work.subscribe((avatar) => this.#sayStage(avatar));
@@ -72,7 +73,7 @@ export class FigurePanel {
 
   /** The server knows of another size: its picture follows. */
   async follow(): Promise<void> {
-    if (this.#viewer) await this.#clothes?.follow(this.#viewer);
+    await this.#clothes?.follow();
   }
 
   dispose(): void {
@@ -116,12 +117,11 @@ export class FigurePanel {
 
   async #load(avatar: Avatar, address: string, startedMs: number): Promise<void> {
     this.#showState("loading");
-    const [bytes, { openViewer }] = await Promise.all([
-      this.#options.api.readMesh(address),
-      import("./viewer"),
-    ]);
+    const clothes = this.#makeClothes();
+    const followed = clothes.follow(); // the garment is made and fetched while the figure is
+    const [bytes, { openViewer }] = await Promise.all([this.#options.api.readMesh(address), loadViewer()]);
     if (this.#isDisposed) return;
-    const canvas = this.#stage(avatar);
+    const canvas = this.#stage(avatar, clothes);
     const isMotionReduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
     try {
       const onLost = (): void => this.#fail("context_lost");
@@ -132,15 +132,21 @@ export class FigurePanel {
     this.#showState("ready");
     const loadMs = Math.round(performance.now() - startedMs);
     this.#options.events.record("view_shown", { load_ms: loadMs, bytes: bytes.byteLength });
-    await this.follow();
+    await clothes.attach(this.#viewer);
+    await followed;
   }
 
-  #stage(avatar: Avatar): HTMLCanvasElement {
+  #makeClothes(): Clothes {
     const { words, units, api, dressings } = this.#options;
-    const canvas = el("canvas", { class: "figure__canvas", attributes: { tabindex: 0, role: "img" } });
-    [this.#canvas, this.#avatar, this.#view] = [canvas, avatar, "front"];
     const onChange = (): void => this.#label();
     this.#clothes = new Clothes({ words, units, api, dressings, size: this.#size, onChange });
+    return this.#clothes;
+  }
+
+  #stage(avatar: Avatar, clothes: Clothes): HTMLCanvasElement {
+    const { words } = this.#options;
+    const canvas = el("canvas", { class: "figure__canvas", attributes: { tabindex: 0, role: "img" } });
+    [this.#canvas, this.#avatar, this.#view] = [canvas, avatar, "front"];
     this.#label();
     const views = VIEWS.map((view) => this.#viewButton(view));
     this.element.replaceChildren(
@@ -151,7 +157,7 @@ export class FigurePanel {
         { class: "figure__views", attributes: { role: "group", "aria-label": words.text("viewer.view") } },
         ...views,
       ),
-      this.#clothes.element,
+      clothes.element,
       el("p", { class: "hint figure__keys", text: words.text("viewer.keys") }),
     );
     return canvas;
@@ -220,6 +226,8 @@ export class FigurePanel {
     events.record("view_failed", { code });
   }
 }
+
+const loadViewer = (): Promise<typeof import("./viewer")> => import("./viewer");
 
 class ViewerUnavailable extends Error {
   readonly code: string;
