@@ -77,7 +77,10 @@ class Sweeper:
             self._woken[name].clear()
             wait_s = TICK_S if name in self._hurried else UNHURRIED_TICK_S
             try:
-                if await self._run(name) >= BATCH:  # there is more, and it goes well
+                done = await self._run(name)
+                if done and name == "look":
+                    self._woken["send"].set()  # a figure orders its garment, a draft its final picture
+                if done >= BATCH:  # there is more, and it goes well
                     continue
             except Exception:
                 log.exception("sweeper.failed", step=name)
