@@ -49,6 +49,8 @@ class Job(BrandOwned):
     moved_from: Mapped[str | None]
     """The queue it was taken from because it waited there too long: at most once, and not back to it."""
     deadline_at: Mapped[datetime]
+    hold: Mapped[str | None]
+    """Why it waits though its time has come (`purse.BUDGET_EXCEEDED`): without a deadline, and without an attempt."""
     stage: Mapped[str | None]
     error_code: Mapped[str | None]
     is_retryable: Mapped[bool | None]
@@ -73,6 +75,7 @@ class JobAttempt(BrandOwned):
         Index("ix_job_attempts_job_id", "brand_id", "job_id"),
         Index("ix_job_attempts_worker", "provider", "endpoint_id", "worker_id", "submitted_at"),
         Index("ix_job_attempts_closed_at", "closed_at"),
+        Index("ix_job_attempts_submitted_at", "submitted_at"),
         one_of("state", ATTEMPT_STATES),
     )
 
