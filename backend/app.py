@@ -45,8 +45,10 @@ from backend.jobs.queue import ComputeQueue
 from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
 from backend.operations.books import Books
-from backend.operations.controller import MetricsController
+from backend.operations.budget import read_budget
+from backend.operations.controller import BudgetController, MetricsController
 from backend.operations.scaler import Scaler, read_policies
+from backend.operations.spending import Spending
 from backend.provider_settings import ProviderSettings
 from backend.settings import Settings
 from backend.shopify.admin_controller import AdminController
@@ -86,6 +88,7 @@ FEATURES = (
     EventController,
     AnalyticsController,
     MetricsController,
+    BudgetController,
     EmbedController,
     ProxyController,
     AdminController,
@@ -138,11 +141,13 @@ def create_app(
         "noop": NoOutcome(),
     }
     ledger = Ledger(database, clock, outcomes)
-    books = Books(database, clock, {provider.key: provider.settings for provider in providers.all})
+    rows = {provider.key: provider.settings for provider in providers.all}
+    books = Books(database, clock, rows)
+    spending = Spending(database, clock, read_budget(settings.daily_budget), rows)
     request_counts = RequestCounts()
     scaler = make_scaler(settings, database, clock, providers)
     sweeper = Sweeper(
-        Dispatcher(ledger, providers, store, settings.public_base_url),
+        Dispatcher(ledger, providers, store, settings.public_base_url, spending),
         Reconciler(ledger, providers, store, clock),
         {
             "tidy": _tidying(
@@ -193,6 +198,7 @@ def create_app(
                 "sees_jobs_through": sweeper.is_alive if sees_jobs_through else lambda: True,
                 "providers": providers,
                 "books": books,
+                "spending": spending,
                 "scaler": scaler,
                 "request_counts": request_counts,
                 "wake": sweeper.wake,

@@ -81,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How many workers each paid provider may have, as `operations.scaler` reads it; empty: nothing is watched."""
     is_scaling_switched_on: bool
     """What is recommended is also set."""
+    daily_budget: str
+    """What compute may cost in one UTC day, as `operations.budget` reads it; empty: whatever it costs."""
     metrics_token: str
     """What `/metrics` asks for; empty: open in development, closed in production."""
 
@@ -141,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             embed_dist_dir=Path(env.get("EMBED_DIST_DIR") or "embed/dist").absolute(),
             scaling=env.get("SCALING") or "",
             is_scaling_switched_on=env.get("SCALING_SWITCHED_ON") == "true",
+            daily_budget=env.get("DAILY_BUDGET") or "",
             metrics_token=env.get("METRICS_TOKEN") or "",
         )
         faults = provider_faults + _faults(settings, env)

@@ -1,6 +1,6 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -34,6 +34,7 @@ from backend.avatars.service import Agreement, AvatarOrder, AvatarService, Order
 from backend.core.auth import (
     EITHER_SECURITY,
     SHOPPER_SECURITY,
+    BrandContext,
     Principal,
     ShopperContext,
     brand_or_shopper,
@@ -43,6 +44,7 @@ from backend.core.problems import InvalidRequest, Unauthorized, Unavailable, ref
 from backend.core.storage import AVATARS, ObjectNotFound, SignedUrl
 from backend.jobs import states
 from backend.jobs.models import Job
+from backend.jobs.purse import BUDGET_EXCEEDED
 from backend.shoppers.erasures import Eraser
 from backend.shoppers.errors import ConsentNotFound, ConsentRequired
 from backend.shoppers.models import Erasure
@@ -246,8 +248,14 @@ async def _view(state: State, principal: Principal, avatar: Avatar, job: Job | N
         error=AvatarError(avatar.error_code, WORDS.get(avatar.error_code, WORDS_OF_A_FAULT))
         if avatar.error_code
         else None,
+        waits_for=_waits_for(principal, job),
         consent_id=avatar.consent_id if may_read else None,
     )
+
+
+def _waits_for(principal: Principal, job: Job | None) -> Literal["budget_exceeded"] | None:
+    is_held = job is not None and job.state == states.QUEUED and job.hold == BUDGET_EXCEEDED
+    return BUDGET_EXCEEDED if is_held and isinstance(principal, BrandContext) else None
 
 
 async def _signed_glb(state: State, avatar: Avatar) -> SignedUrl | None:

@@ -71,6 +71,8 @@ class AvatarView(msgspec.Struct, frozen=True, kw_only=True):
     glb_url: str | None
     glb_expires_at: datetime | None
     error: AvatarError | None
+    waits_for: Literal["budget_exceeded"] | None
+    """Told to the brand alone: why its mesh is not begun. It goes on by itself; see `/v1/budget`."""
     consent_id: UUID | None
 
 

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from uuid_utils.compat import uuid7
 
 from backend.core.clock import Clock
@@ -17,6 +17,7 @@ from backend.jobs import states
 from backend.jobs.hints import hash_token
 from backend.jobs.models import Job, JobAttempt
 from backend.jobs.rows import Claimed, Looked, change_attempt, change_job
+from backend.jobs.work import time_until_deadline
 
 TOKEN_BYTES = 32
 
@@ -70,6 +71,8 @@ class Claims:
                     attempt_n=Job.attempt_n + 1,
                     executions=Job.executions + 1,
                     stage=None,
+                    hold=None,
+                    deadline_at=now + time_until_deadline(job.priority) if job.hold else job.deadline_at,
                     updated_at=now,
                 )
                 .returning(Job.attempt_n)
@@ -92,6 +95,16 @@ class Claims:
             )
             session.add(attempt)
         return Claimed(job, attempt, token)
+
+    async def hold(self, jobs: Sequence[Job], reason: str, until: datetime) -> None:
+        """They stay in their rows, and `Claims.claim` gives them their whole time again."""
+        now = self.clock.now()
+        async with self.database.transaction() as session:
+            await session.execute(
+                update(Job)  # tenant: the dispatcher works for every brand
+                .where(Job.id.in_([job.id for job in jobs]), Job.state == states.QUEUED, Job.next_at <= now)
+                .values(hold=reason, next_at=until, updated_at=now)
+            )
 
     # ---- attempts to look at ----------------------------------------------------------------------------------------
 
@@ -139,7 +152,7 @@ class Claims:
         async with self.database.transaction(read_only=True) as session:
             found = await session.scalars(
                 select(Job)  # tenant: the sweeper works for every brand
-                .where(Job.state.in_(states.OPEN_JOBS), Job.deadline_at <= self.clock.now())
+                .where(Job.state.in_(states.OPEN_JOBS), Job.deadline_at <= self.clock.now(), Job.hold.is_(None))
                 .limit(limit)
             )
             return list(found.all())

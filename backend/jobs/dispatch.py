@@ -16,6 +16,7 @@ from backend.jobs.breaker import Ticket
 from backend.jobs.ledger import Ledger
 from backend.jobs.models import Job
 from backend.jobs.providers import Provider, Providers
+from backend.jobs.purse import BUDGET_EXCEEDED, Purse
 from backend.jobs.queue import Ambiguous, NotAccepted, Rejected, Submission
 from backend.jobs.rows import Claimed, Looked, work_of
 from backend.jobs.work import JSON, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput, Priority
@@ -39,8 +40,11 @@ WRITE_LIFE = timedelta(minutes=30)
 
 
 class Dispatcher:
-    def __init__(self, ledger: Ledger, providers: Providers, store: ObjectStore, public_base_url: str) -> None:
+    def __init__(
+        self, ledger: Ledger, providers: Providers, store: ObjectStore, public_base_url: str, purse: Purse
+    ) -> None:
         self.ledger = ledger
+        self.purse = purse
         self.providers = providers
         self.store = store
         self.public_base_url = public_base_url
@@ -51,12 +55,16 @@ class Dispatcher:
         A batch of work that has no room is looked past, so that it does not stand before work of another kind.
         """
         kinds = {kind for kind in KINDS if self.providers.choose(kind) is not None}
+        await self.purse.look()
         while kinds:
             jobs = await self.ledger.claims.due_jobs(BATCH, kinds)
-            chosen = await self._choose(jobs) if jobs else []
+            chosen, unpaid = await self._choose(jobs) if jobs else ([], [])
+            if unpaid:
+                await self.ledger.claims.hold(unpaid, BUDGET_EXCEEDED, self.purse.look_again_at())
             if chosen or len(jobs) < BATCH:
                 return await self._dispatch_all(chosen)
-            kinds -= {job.kind for job in jobs}
+            if not unpaid:
+                kinds -= {job.kind for job in jobs}
         return 0
 
     async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> int:
@@ -64,20 +72,26 @@ class Dispatcher:
         start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
         return await in_parallel(at_once(self.ledger.database), [*chosen[start:], *chosen[:start]], self._dispatch)
 
-    async def _choose(self, jobs: list[Job]) -> list[tuple[Job, Provider]]:
-        """Who is given which, in the order of turns, as far as there is room."""
+    async def _choose(self, jobs: list[Job]) -> tuple[list[tuple[Job, Provider]], list[Job]]:
+        """Who is given which, in the order of turns, as far as there is room; and what nobody pays for."""
         room = await self._room()
         is_busy = await self._is_busy()
-        chosen = []
+        chosen, unpaid = [], []
         for job in jobs:
             full = [provider for provider, left in room.items() if left <= 0]
             provider = self.providers.choose(job.kind, but=full, avoid=job.moved_from)
+            too_dear = []
+            while provider is not None and not self.purse.pays(job, provider.settings):
+                too_dear.append(provider)
+                provider = self.providers.choose(job.kind, but=[*full, *too_dear], avoid=job.moved_from)
+            if provider is None and too_dear:
+                unpaid.append(job)
             if provider is None or (provider.queue.is_local and is_busy and self._may_wait(job)):
                 continue
             if provider in room:
                 room[provider] -= 1
             chosen.append((job, provider))
-        return chosen
+        return chosen, unpaid
 
     async def _room(self) -> dict[Provider, int]:
         """How many more attempts those take that take only so many."""

@@ -199,7 +199,7 @@ class Ledger:
         async with self.database.transaction() as session:
             await session.execute(change_job(job).values(updated_at=now))
             fresh = await self._job(session, job)
-            if fresh.state not in states.OPEN_JOBS or fresh.deadline_at > now:
+            if fresh.state not in states.OPEN_JOBS or fresh.deadline_at > now or fresh.hold is not None:
                 return
             await self._end(session, fresh, Ended("deadline_exceeded", is_retryable=True))
             await session.execute(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -14,7 +14,7 @@ from backend.core.clock import Clock
 from backend.core.db import insert_new
 from backend.jobs import states
 from backend.jobs.models import Job, JobAttempt
-from backend.jobs.work import PATIENCE, Order, Priority
+from backend.jobs.work import PATIENCE, Order, time_until_deadline
 from gpu_worker.contract import Kind
 
 
@@ -89,6 +89,7 @@ class JobService:
                 request_id=_request_id(),
                 executions=0,
                 moved_from=None,
+                hold=None,
                 stage=None,
                 error_code=None,
                 is_retryable=None,
@@ -106,6 +107,15 @@ class JobService:
     async def get(self, brand_id: UUID, job_id: UUID) -> Job | None:
         job: Job | None = await self.session.scalar(select(Job).where(Job.brand_id == brand_id, Job.id == job_id))
         return job
+
+    async def count_held(self, brand_id: UUID) -> int:
+        """Those that wait for the next day's budget."""
+        count = await self.session.scalar(
+            select(func.count())
+            .select_from(Job)
+            .where(Job.brand_id == brand_id, Job.state == states.QUEUED, Job.hold.is_not(None))
+        )
+        return count or 0
 
     async def open_ids(self, brand_id: UUID, subject_id: UUID, kind: Kind) -> set[UUID]:
         """Work of this kind on the subject that is not over."""
@@ -168,10 +178,9 @@ def _request_id() -> str | None:
 
 def _times(order: Order, now: datetime) -> dict[str, Any]:
     """When it may start, when its turn is, and until when it is wanted."""
-    is_unhurried = order.priority == Priority.LATER
     return {
         "next_at": now,
         "priority": int(order.priority),
         "turn_at": now + PATIENCE[order.priority],
-        "deadline_at": now + (states.UNHURRIED_DEADLINE if is_unhurried else states.DEADLINE),
+        "deadline_at": now + time_until_deadline(order.priority),
     }

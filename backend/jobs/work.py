@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from backend.core.storage import StoredObject
+from backend.jobs import states
 from gpu_worker.contract import CONTRACT_VERSION, Kind, Manifest
 
 PIPELINE_VERSION = "1"
@@ -71,6 +72,11 @@ PATIENCE = {
     Priority.BETTER: timedelta(seconds=3),
 }
 """Work takes its turn as if it had been ordered this much later: whatever is ordered after that stands behind it."""
+
+
+def time_until_deadline(priority: int) -> timedelta:
+    """From the moment on in which nothing but its turn keeps it waiting."""
+    return states.UNHURRIED_DEADLINE if priority == Priority.LATER else states.DEADLINE
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from backend.jobs.providers import ProviderStatus
+from backend.operations.budget import BudgetState, Standing
 
 MIN_SUCCESS_RATE = 0.95
 MIN_ATTEMPTS = 50
 """Of fewer, a rate says nothing."""
 LONGEST_QUEUE_S = 60.0
+NAMED = 3
+"""Brands in one sentence."""
 SWEEPER_SILENT = timedelta(seconds=30)
 
 
@@ -25,6 +28,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     unpriced: int
     queue_p95_s: float
+    held: int
+    """Jobs that wait for money."""
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -36,9 +41,13 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 def find_alarms(
-    work: Work, providers: Sequence[ProviderStatus], swept_at: datetime | None, now: datetime
+    work: Work,
+    providers: Sequence[ProviderStatus],
+    budgets: Sequence[Standing],
+    swept_at: datetime | None,
+    now: datetime,
 ) -> list[Alarm]:
-    alarms = _of_work(work)
+    alarms = _of_work(work) + _of_budgets(budgets, work.held)
     if swept_at is None or now - swept_at > SWEEPER_SILENT:
         alarms.append(Alarm("sweeper_silent", "Nothing has looked after the jobs for half a minute."))
     for provider in providers:
@@ -60,6 +69,22 @@ def _of_work(work: Work) -> list[Alarm]:
     if work.unpriced:
         alarms.append(Alarm("price_missing", f"{work.unpriced} attempts of paid providers have no price."))
     return alarms
+
+
+def _of_budgets(budgets: Sequence[Standing], held: int) -> list[Alarm]:
+    """One for all brands: `tryon status` lists them."""
+    alarms = []
+    if whose := _named(budgets, "warning"):
+        alarms.append(Alarm("budget_warning", f"The budget of {whose} is at least 80 % used up today."))
+    if whose := _named(budgets, "exceeded"):
+        alarms.append(Alarm("budget_exceeded", f"The budget of {whose} is used up for today; {held} jobs wait."))
+    return alarms
+
+
+def _named(budgets: Sequence[Standing], state: BudgetState) -> str:
+    names = [str(one.brand_id or "all brands") for one in budgets if one.state == state]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _of_provider(provider: ProviderStatus) -> list[Alarm]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import Clock
@@ -102,13 +102,20 @@ class Books:
         async with self._database.transaction(read_only=True) as session:
             oldest, open_jobs = (
                 await session.execute(
-                    select(func.min(Job.created_at), func.count()).where(  # tenant: the operator sees every brand's
+                    select(
+                        func.min(case((Job.hold.is_(None), Job.created_at))), func.count()
+                    ).where(  # tenant: the operator sees every brand's
                         Job.state.in_(states.OPEN_JOBS)
                     )
                 )
             ).one()
             ended = await self._ended(session, since)
             unpriced = await session.scalar(self._unpriced(since))
+            held = await session.scalar(
+                select(func.count())
+                .select_from(Job)  # tenant: the operator sees every brand's
+                .where(Job.state == states.QUEUED, Job.hold.is_not(None))
+            )
             delays = await session.scalars(
                 select(JobAttempt.delay_ms)  # tenant: the operator sees every brand's
                 .where(JobAttempt.closed_at >= since, JobAttempt.delay_ms.is_not(None))
@@ -123,6 +130,7 @@ class Books:
             rejected=ended.get(states.REJECTED, 0),
             unpriced=unpriced or 0,
             queue_p95_s=quantile([(delay or 0) / MS_PER_S for delay in delays], 0.95) or 0.0,
+            held=held or 0,
         )
 
     async def _ended(self, session: AsyncSession, since: datetime) -> dict[str, int]:
@@ -139,7 +147,7 @@ class Books:
         return {str(state): int(count) for state, count in rows}
 
     def _unpriced(self, since: datetime) -> Select[int]:
-        paid = [one.endpoint_id for one in self._providers.values() if _is_paid(one.base_url, one)]
+        paid = [one.endpoint_id for one in self._providers.values() if is_paid(one.base_url, one)]
         return (
             select(func.count())
             .select_from(JobAttempt)  # tenant: the operator sees every brand's
@@ -181,7 +189,7 @@ class Books:
             idle_ms=attempt.idle_ms or 0,
             microusd_per_s=attempt.microusd_per_s,
             cost_microusd=attempt.cost_microusd,
-            is_paid=_is_paid(attempt.provider, provider),
+            is_paid=is_paid(attempt.provider, provider),
         )
 
     async def hits(self, since: datetime, until: datetime, brand_id: UUID | None = None) -> dict[str, int]:
@@ -202,7 +210,7 @@ async def read_prices(session: AsyncSession) -> list[Price]:
     return [Price(row.pool, row.gpu_name, row.microusd_per_s, row.valid_from) for row in rows]
 
 
-def _is_paid(address: str, provider: ProviderSettings | None) -> bool:
+def is_paid(address: str, provider: ProviderSettings | None) -> bool:
     """By the second. A row that is gone is paid unless it was this machine; RunPod is, without a pool too."""
     host = urlsplit(address).hostname or ""
     if provider is None:

@@ -1,5 +1,5 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
-"""`/metrics`, for whoever watches the service."""
+"""`/metrics`, for whoever watches the service; and what a brand may know of its own costs."""
 
 import hmac
 from datetime import timedelta
@@ -7,15 +7,20 @@ from datetime import timedelta
 import msgspec
 from litestar import Controller, MediaType, Request, Response, get
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
+from backend.core.auth import BRAND_SECURITY, BrandContext, brand_only
 from backend.core.clock import Clock
 from backend.core.problems import NotFound, Unauthorized, refusals
 from backend.jobs.providers import ProviderStatus
+from backend.jobs.service import JobService
 from backend.operations.alarms import Alarm, Work, find_alarms
 from backend.operations.books import Books
+from backend.operations.budget import MICROUSD, BudgetState, Standing
 from backend.operations.cost_report import make_report
 from backend.operations.metrics import Snapshot, count_rows, render
+from backend.operations.spending import Spending
 from backend.settings import Settings
 
 LAST_DAY = timedelta(days=1)
@@ -38,11 +43,46 @@ class MetricsController(Controller):
         return Response(render(await take_snapshot(state), state.request_counts), media_type=PROMETHEUS)
 
 
+class BudgetView(msgspec.Struct, frozen=True):
+    """What your compute has cost since midnight UTC, by estimate, and what it may. Null: there is no limit."""
+
+    spent_usd: float
+    limit_usd: float | None
+    state: BudgetState
+    """`exceeded`: work waits, as `waiting_jobs`; it goes on the next day or when the limit is raised."""
+    waiting_jobs: int
+
+
+class BudgetController(Controller):
+    path = "/v1/budget"
+    guards = [brand_only]  # noqa: RUF012  Litestar's own form
+    security = BRAND_SECURITY
+    tags = ["brand"]  # noqa: RUF012
+
+    @get(operation_id="get_budget", responses=refusals(Unauthorized))
+    async def get_budget(self, brand: NamedDependency[BrandContext], state: State) -> BudgetView:
+        """Today's compute, and whether work waits for money."""
+        spending: Spending = state.spending
+        spent_microusd = await spending.spent_microusd(brand.brand_id)
+        limit_microusd = spending.budget.of_brand_microusd(brand.brand_id)
+        async with state.database.transaction(read_only=True) as session:
+            waiting = await JobService(session, state.clock).count_held(brand.brand_id)
+        standing = Standing(brand.brand_id, spent_microusd, limit_microusd or 0)
+        stands: BudgetState = "ok" if limit_microusd is None else standing.state
+        return BudgetView(
+            spent_usd=spent_microusd / MICROUSD,
+            limit_usd=None if limit_microusd is None else limit_microusd / MICROUSD,
+            state="exceeded" if waiting else stands,
+            waiting_jobs=waiting,
+        )
+
+
 class Status(msgspec.Struct, frozen=True):
     """What `tryon status` prints. It is another process: of breakers and of the sweeper it knows nothing."""
 
     work: Work
     providers: list[ProviderStatus]
+    budgets: list[Standing]
     alarms: list[Alarm]
 
 
@@ -50,7 +90,8 @@ async def take_status(state: State) -> Status:
     now = state.clock.now()
     work = await state.books.work()
     providers = state.providers.snapshot()
-    return Status(work, providers, find_alarms(work, providers, now, now))
+    budgets = await state.spending.standings()
+    return Status(work, providers, budgets, find_alarms(work, providers, budgets, now, now))
 
 
 async def take_snapshot(state: State) -> Snapshot:
@@ -64,8 +105,9 @@ async def take_snapshot(state: State) -> Snapshot:
         await books.spent(since, now), since, now, hits=await books.hits(since, now), pod_usd_per_hour=None
     )
     jobs, attempts = await count_rows(state.database)
-    alarms = find_alarms(work, providers, state.sweeper.passed_at.get("send"), now)
-    return Snapshot(jobs, attempts, work, report, providers, alarms)
+    budgets = await state.spending.standings()
+    alarms = find_alarms(work, providers, budgets, state.sweeper.passed_at.get("send"), now)
+    return Snapshot(jobs, attempts, work, report, providers, budgets, alarms)
 
 
 def _check_token(request: Request[None, None, State], settings: Settings) -> None:

@@ -12,6 +12,7 @@ from backend.core.request_counts import RequestCounts
 from backend.jobs.models import Job, JobAttempt
 from backend.jobs.providers import ProviderStatus
 from backend.operations.alarms import Alarm, Work
+from backend.operations.budget import MICROUSD, Standing
 from backend.operations.cost_report import Report
 
 BREAKER_STATES = ("closed", "half_open", "open")
@@ -29,6 +30,7 @@ class Snapshot:
         work: Work,
         report: Report,
         providers: Sequence[ProviderStatus],
+        budgets: Sequence[Standing],
         alarms: Sequence[Alarm],
     ) -> None:
         self.jobs = jobs
@@ -36,6 +38,7 @@ class Snapshot:
         self.work = work
         self.report = report
         self.providers = providers
+        self.budgets = budgets
         self.alarms = alarms
 
 
@@ -66,6 +69,7 @@ class _Gathered(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._work()
         yield from self._costs()
+        yield from self._budgets()
         yield from self._providers()
         alarm = GaugeMetricFamily("tryon_alarm", "1 while raised; see the runbook.", labels=("code", "provider"))
         for raised in self._snapshot.alarms:
@@ -109,6 +113,17 @@ class _Gathered(Collector):
         yield times
         yield cost
         yield _gauge("tryon_cost_per_avatar_usd", "All attempts included.", self._snapshot.report.usd_per_avatar)
+
+    def _budgets(self) -> Iterator[Metric]:
+        """Of all brands; of single ones only where one is told of, for there may be many."""
+        dollars = GaugeMetricFamily("tryon_budget_usd", "Of this UTC day, by estimate.", labels=("brand", "part"))
+        for budget in self._snapshot.budgets:
+            if budget.brand_id is None or budget.state != "ok":
+                brand = str(budget.brand_id or "all")
+                dollars.add_metric((brand, "spent"), budget.spent_microusd / MICROUSD)
+                dollars.add_metric((brand, "limit"), budget.limit_microusd / MICROUSD)
+        yield dollars
+        yield _gauge("tryon_held_jobs", "Jobs that wait for the next day's budget.", self._snapshot.work.held)
 
     def _providers(self) -> Iterator[Metric]:
         breaker = GaugeMetricFamily("tryon_provider_breaker", "1 at the present state.", labels=("provider", "state"))

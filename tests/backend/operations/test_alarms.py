@@ -1,7 +1,9 @@
 """When an operator is told, and when not."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from backend.jobs.answers import QueueHealth
 from backend.jobs.providers import ProviderStatus
 from backend.operations.alarms import Work, find_alarms
+from backend.operations.budget import Standing
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CALM = Work(open_jobs=3, oldest_open_s=5, succeeded=60, faulted=0, rejected=0, unpriced=0, queue_p95_s=2)
+CALM = Work(open_jobs=3, oldest_open_s=5, succeeded=60, faulted=0, rejected=0, unpriced=0, queue_p95_s=2, held=0)
 HEALTH = QueueHealth(0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0)
 WELL = ProviderStatus(
     name="primary",
@@ -32,10 +35,15 @@ WELL = ProviderStatus(
 )
 
 
-def codes(work: dict[str, Any] | None = None, swept_s_ago: float | None = 1, **provider: Any) -> list[str]:
+def codes(
+    work: dict[str, Any] | None = None,
+    swept_s_ago: float | None = 1,
+    budgets: Sequence[Standing] = (),
+    **provider: Any,
+) -> list[str]:
     swept_at = None if swept_s_ago is None else NOW - timedelta(seconds=swept_s_ago)
     seen = msgspec.structs.replace(WELL, **provider)
-    found = find_alarms(msgspec.structs.replace(CALM, **(work or {})), [seen], swept_at, NOW)
+    found = find_alarms(msgspec.structs.replace(CALM, **(work or {})), [seen], budgets, swept_at, NOW)
     return [alarm.code for alarm in found]
 
 
@@ -82,6 +90,19 @@ def test_a_sweeper_that_stands_still(swept_s_ago: float | None, is_raised: bool)
     assert ("sweeper_silent" in codes(swept_s_ago=swept_s_ago)) is is_raised
 
 
+@pytest.mark.parametrize(
+    ("spent", "found"), [(79, []), (80, ["budget_warning"]), (99, ["budget_warning"]), (100, ["budget_exceeded"])]
+)
+def test_a_budget(spent: int, found: list[str]) -> None:
+    assert codes(budgets=[Standing(None, spent, 100)]) == found
+
+
+def test_many_brands_are_one_alarm() -> None:
+    budgets = [Standing(UUID(int=number), 100, 100) for number in range(5)]
+    (alarm,) = find_alarms(msgspec.structs.replace(CALM, held=7), [WELL], budgets, NOW, NOW)
+    assert alarm.sentence.endswith("000002 and 2 more is used up for today; 7 jobs wait.")
+
+
 def test_one_provider_that_works_is_enough() -> None:
     broken = msgspec.structs.replace(WELL, name="second", verdict="open")
-    assert "no_provider" not in [alarm.code for alarm in find_alarms(CALM, [WELL, broken], NOW, NOW)]
+    assert "no_provider" not in [alarm.code for alarm in find_alarms(CALM, [WELL, broken], [], NOW, NOW)]
