@@ -56,6 +56,7 @@ class Dispatcher:
         """
         kinds = {kind for kind in KINDS if self.providers.choose(kind) is not None}
         await self.purse.look()
+        await self.ledger.limits.look()
         while kinds:
             jobs = await self.ledger.claims.due_jobs(BATCH, kinds)
             chosen, unpaid = await self._choose(jobs) if jobs else ([], [])
@@ -181,7 +182,8 @@ class Dispatcher:
             outputs[name] = OutputFile(put.url, put.headers, output.max_bytes)
         request_id = job.request_id or msgspec.UNSET
         order = JobInput(CONTRACT_VERSION, str(attempt.id), _kind(job), inputs, outputs, work.params, request_id)
-        return Submission(order, f"{self.public_base_url}/hooks/jobs/{attempt.id}/{claimed.token}")
+        hook = f"{self.public_base_url}/hooks/jobs/{attempt.id}/{claimed.token}"
+        return Submission(order, hook, self.ledger.limits.of(job.kind, attempt))
 
 
 def _kind(job: Job) -> Kind:

@@ -14,6 +14,7 @@ from backend.core.db import Database
 from backend.jobs import states
 from backend.jobs.answers import JobStatus
 from backend.jobs.claims import Claims
+from backend.jobs.limits import ExecutionLimits
 from backend.jobs.models import Job, JobAttempt
 from backend.jobs.outcomes import OutcomesByKind
 from backend.jobs.rows import Looked, change_attempt, change_job
@@ -32,6 +33,7 @@ class Ledger:
         self.clock = clock
         self.outcomes = outcomes
         self.claims = Claims(database, clock)
+        self.limits = ExecutionLimits(database, clock)
 
     # ---- what an attempt comes to -----------------------------------------------------------------------------------
 

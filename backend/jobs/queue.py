@@ -6,7 +6,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import httpx
@@ -48,6 +48,7 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Submission(msgspec.Struct, frozen=True):
     input: JobInput
     webhook: str
+    execution_timeout: timedelta
 
 
 class QueueFault(Exception):
@@ -156,7 +157,7 @@ class RunPodQueue:
             "input": msgspec.to_builtins(submission.input),
             "webhook": submission.webhook,
             "policy": {
-                "executionTimeout": round(states.EXECUTION_TIMEOUT.total_seconds() * 1000),
+                "executionTimeout": round(submission.execution_timeout.total_seconds() * 1000),
                 "ttl": round(states.QUEUE_TTL.total_seconds() * 1000),
                 "lowPriority": False,
             },

@@ -111,9 +111,10 @@ class Reconciler:
         await self.ledger.still_open(looked, states.poll_delay(age, is_local=_is_local(provider)))
 
     async def _still_open(self, looked: Looked, provider: Provider | None, status: JobStatus) -> None:
-        """Beyond the execution limit the result of a finished run may have been lost on its way to the queue."""
+        """After its usual time the result of a finished run may have been lost on its way to the queue."""
         age = self.clock.now() - looked.attempt.submitted_at
-        if age > states.EXECUTION_TIMEOUT and await self._succeeded(looked, status):
+        usual_end = self.ledger.limits.usual_end_of(looked.job.kind, looked.attempt)
+        if age > usual_end and await self._succeeded(looked, status):
             return
         if status.is_queued and age > states.QUEUE_ALARM and provider and await self._moved(looked, provider):
             return

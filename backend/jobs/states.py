@@ -34,7 +34,6 @@ DEADLINE = timedelta(minutes=20)
 """From submission; afterwards nobody waits for the answer any more."""
 UNHURRIED_DEADLINE = timedelta(hours=6)
 """Of work that nobody looks at: a catalogue of a thousand garments may take its time."""
-EXECUTION_TIMEOUT = timedelta(seconds=120)
 QUEUE_TTL = timedelta(seconds=900)
 """The platform deletes a job that is older, running or not."""
 QUEUE_ALARM = timedelta(seconds=60)

@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.core.loops import Every
+from backend.core.quantile import quantile
 from backend.jobs import states
 from backend.jobs.models import Job, JobAttempt
 from backend.operations.alarms import Work
-from backend.operations.cost_report import Spent, quantile
+from backend.operations.cost_report import Spent
 from backend.operations.costs import MS_PER_S, NEVER_RAN, Price, Usage, cost_microusd, idle_ms, price_at
 from backend.operations.models import GpuPrice
 from backend.provider_settings import LOOPBACK, ProviderSettings

@@ -8,6 +8,7 @@ from math import ceil
 
 import msgspec
 
+from backend.core.quantile import quantile
 from backend.operations.costs import MS_PER_S
 
 MICROUSD_PER_USD = 1_000_000
@@ -171,12 +172,6 @@ def _line(name: str, rows: Sequence[Spent], hits: int) -> Line:
 
 def _share(rows: Iterable[Spent], part: Callable[[Spent], float], cost_microusd: int) -> float | None:
     return sum(part(row) for row in rows) / cost_microusd if cost_microusd else None
-
-
-def quantile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None
 
 
 # ---- as text --------------------------------------------------------------------------------------------------------

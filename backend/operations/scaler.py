@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.core.loops import Every
+from backend.core.quantile import quantile
 from backend.jobs.management import Endpoint, ManagementFault, RunPodManagement, WorkerCounts, WorkerLimits
 from backend.jobs.models import JobAttempt
 from backend.jobs.providers import Provider
-from backend.operations.cost_report import quantile
 from backend.operations.costs import MS_PER_S
 from backend.operations.models import ScalingDeed, ScalingEntry
 from backend.operations.scaling import Decision, Memory, Policy, Snapshot, changed, decide, read_windows

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from backend.jobs.answers import JobStatus
+from backend.jobs.limits import FIRST_LIMIT
 from backend.jobs.queue import RunPodQueue, Submission
 from gpu_worker.contract import CONTRACT_VERSION, JobInput
 from gpu_worker.local_endpoint.limits import Limits
@@ -60,7 +61,7 @@ class Side(Protocol):
 
 
 def submission(side: Side, **params: Any) -> Submission:
-    return Submission(JobInput(CONTRACT_VERSION, ATTEMPT_ID, "noop", params=params), side.hook)
+    return Submission(JobInput(CONTRACT_VERSION, ATTEMPT_ID, "noop", params=params), side.hook, FIRST_LIMIT)
 
 
 async def seen(side: Side, client: RunPodQueue, rp_id: str, wanted: Callable[[JobStatus], bool]) -> JobStatus:

@@ -11,12 +11,13 @@ import pytest
 
 from backend.jobs import states
 from backend.jobs.answers import JobStatus, read_error, read_status, retry_after_s
+from backend.jobs.limits import FIRST_LIMIT
 from backend.jobs.queue import Ambiguous, Gone, NotAccepted, Rejected, RunPodQueue, Submission, Unreachable
 from gpu_worker.contract import JobInput
 from tests.scripted_endpoint import BASE_URL, ScriptedEndpoint
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
-SUBMISSION = Submission(JobInput(1, "a-1", "noop"), "http://tryon.test/hooks/jobs/a/t")
+SUBMISSION = Submission(JobInput(1, "a-1", "noop"), "http://tryon.test/hooks/jobs/a/t", FIRST_LIMIT)
 
 
 def raising(kind: type[httpx.TransportError]) -> Callable[[httpx.Request], httpx.Response]:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.operations.cost_report import Spent, compare, make_report, quantile, to_csv, to_text
+from backend.core.quantile import quantile
+from backend.operations.cost_report import Spent, compare, make_report, to_csv, to_text
 from backend.operations.costs import Price, Usage, cost_microusd, idle_ms, microusd_per_s, price_at
 
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
