@@ -50,11 +50,14 @@ class Claims:
             )
             return {(provider, endpoint_id): count for provider, endpoint_id, count in found.all()}
 
-    async def has_orders_since(self, moment: datetime, number: int) -> bool:
-        """Whether as many jobs as that were ordered since then, whatever became of them."""
+    async def has_bodies_since(self, moment: datetime, number: int) -> bool:
+        """Whether as many bodies as that were ordered since then, whatever became of them."""
         async with self.database.transaction(read_only=True) as session:
             newest = await session.scalars(
-                select(Job.created_at).order_by(Job.id.desc()).limit(number)  # tenant: for every brand
+                select(Job.created_at)  # tenant: for every brand
+                .where(Job.kind == "avatar")
+                .order_by(Job.id.desc())
+                .limit(number)
             )
             ordered_at = newest.all()
         return len(ordered_at) == number and min(ordered_at) > moment

@@ -101,10 +101,10 @@ class Dispatcher:
         return {provider: provider.settings.max_open - opened.get(provider.key, 0) for provider in limited}
 
     async def _is_busy(self) -> bool:
-        """Orders come one upon the other, and this host has requests to answer. A single one is no crowd."""
+        """Shoppers come one upon the other, and this host has their requests to answer. A single one is no crowd."""
         if not any(provider.queue.is_local for provider in self.providers.all):
             return False
-        return await self.ledger.claims.has_orders_since(self.ledger.clock.now() - QUIET, CROWD)
+        return await self.ledger.claims.has_bodies_since(self.ledger.clock.now() - QUIET, CROWD)
 
     def _may_wait(self, job: Job) -> bool:
         """On this host, what nobody waits for would take the processor from the next shopper's first size."""

@@ -73,8 +73,13 @@ class Dressings:
         )
         return worn
 
-    async def order(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> WornGarment | None:
-        """See to it that the sizes this session looks at are (being) put on. None: there is no mesh to put them on."""
+    async def order(
+        self, tryon: TryonSession, avatar: Avatar, garment: Garment, priority: Priority = Priority.WAITED_FOR
+    ) -> WornGarment | None:
+        """See to it that the sizes this session looks at are (being) put on. None: there is no mesh to put them on.
+
+        `priority` is the first picture's.
+        """
         order = await self._clothing(avatar, garment)
         if order is None:
             await self.drop_other(tryon, avatar, garment)
@@ -89,7 +94,7 @@ class Dressings:
             worn.what_sha256, worn.polished, worn.unavailable, worn.base = what, [], [], None
         if not is_same or (worn.worn_key is None and not worn.is_under_way):
             worn.wanted = wanted
-            await self._submit(worn, avatar, order, [], Priority.WAITED_FOR)
+            await self._submit(worn, avatar, order, [], priority)
         else:
             worn.wanted = list(dict.fromkeys([*wanted, *worn.wanted]))[:MAX_POLISHED]
             if not worn.is_under_way:  # else what is wanted is draped next

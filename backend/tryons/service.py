@@ -21,6 +21,7 @@ from backend.garments.categories import USUAL_WAIST, Category, WaistAt
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
 from backend.garments.service import GarmentListener, GarmentService, stretch_of
+from backend.jobs.work import Priority
 from backend.tryons.dressing import STILL_OPEN, Dressings
 from backend.tryons.errors import SessionNotFound, UnknownSize
 from backend.tryons.fit_words import describe
@@ -136,7 +137,9 @@ class TryonService:
         for tryon, garment in judged:
             bands = await self.own_bands.of(garment)
             await self._report(tryon, avatar, self._judge(tryon, avatar, garment, bands))
-        await self._dress_anew([(tryon, avatar, garment) for tryon, garment in judged])
+        # who sent a photo looks at a progress bar; who did not looks at a size
+        priority = Priority.WAITED_FOR if "photo" in avatar.evidence else Priority.SOON
+        await self._dress_anew([(tryon, avatar, garment) for tryon, garment in judged], priority)
 
     async def judge_garment(self, garment: Garment) -> None:
         """Every open session of a garment whose chart or fabric has changed."""
@@ -152,7 +155,7 @@ class TryonService:
             self._judge(tryon, avatar, garment, bands)
             if tryon.selected_size not in names:
                 tryon.selected_size = None
-        await self._dress_anew([(tryon, avatar, garment) for tryon, avatar in judged])
+        await self._dress_anew([(tryon, avatar, garment) for tryon, avatar in judged], Priority.SOON)
 
     async def forget_garment(self, garment: Garment) -> None:
         """It is about to go: so do the pictures of it."""
@@ -161,12 +164,12 @@ class TryonService:
         )
         await self.dressings.remove(garment.brand_id, rows.all(), "garment_deleted")
 
-    async def _dress_anew(self, rows: list[tuple[TryonSession, Avatar, Garment]]) -> None:
+    async def _dress_anew(self, rows: list[tuple[TryonSession, Avatar, Garment]], priority: Priority) -> None:
         """What somebody may be looking at at once; the rest when it is asked for again."""
         since = self.clock.now() - STILL_OPEN
         for tryon, avatar, garment in rows:
             if tryon.created_at >= since:
-                await self.dressings.order(tryon, avatar, garment)
+                await self.dressings.order(tryon, avatar, garment, priority)
             else:
                 await self.dressings.drop_other(tryon, avatar, garment)
 

@@ -8,9 +8,19 @@ import pytest
 from litestar import Litestar
 
 from backend.jobs import sweeper
+from backend.jobs.work import Priority
+from tests.backend.conftest import Step
 from tests.factories import Given
 from tests.fakes import HandClock
-from tests.scripted_endpoint import ScriptedEndpoint, SubmittedJob, hook_path, manifest_of, upload
+from tests.scripted_endpoint import (
+    ScriptedEndpoint,
+    SubmittedJob,
+    avatar_result,
+    hook_path,
+    manifest_of,
+    rows,
+    upload,
+)
 
 PATIENCE_S = 30
 """Of the test, on a busy machine; what it waits for happens at once."""
@@ -59,3 +69,26 @@ async def test_figure_draft_and_final_follow_at_once(
             clock.advance(seconds=0.1)
             assert (await http.post(hook_path(job), json={"id": job.rp_id})).status_code == 200
     assert sorted(kinds) == ["avatar", "dress", "dress", "garment"]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "priority"), [(("height",), Priority.SOON), (("height", "photo"), Priority.WAITED_FOR)]
+)
+async def test_a_figure_from_answers_alone_lets_the_next_shoppers_past(
+    app: Litestar,
+    http: httpx.AsyncClient,
+    given: Given,
+    endpoint: Announcing,
+    step: Step,
+    evidence: tuple[str, ...],
+    priority: Priority,
+) -> None:
+    """Who sent a photo looks at a progress bar; who did not looks at a size."""
+    brand = await given.brand()
+    await given.session(brand, await given.shopper(brand))
+    await step()
+    job = endpoint.newest_of("avatar")
+    await upload(http, job, manifest_of(job, result=avatar_result(evidence=evidence)))
+    endpoint.complete(job)
+    await step()
+    assert await rows(app.state.database, "select priority from jobs where kind = 'dress'") == [(priority.value,)]
