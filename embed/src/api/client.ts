@@ -61,6 +61,11 @@ export class Api {
     return this.#json(`/v1/avatars/${id}/photo`, { method: "PUT", body: form, headers });
   }
 
+  /** A photo is about to be taken: whoever computes may warm up. Nobody waits for it, and nothing depends on it. */
+  async openPhotoScreen(): Promise<void> {
+    await this.#once("/v1/photo-screens", { method: "POST" }).catch(() => undefined);
+  }
+
   deleteAvatar(id: string): Promise<ErasureReceipt> {
     return this.#json(`/v1/avatars/${id}`, { method: "DELETE" });
   }

@@ -32,7 +32,7 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
 describe("an avatar under way", () => {
-  it("is asked for often at first, every two seconds later", async () => {
+  it("is asked for often at first, and less and less often", async () => {
     const { work, readAtMs } = makeWork([
       ...Array.from({ length: 7 }, () => avatar("processing")),
       avatar("ready"),
@@ -40,7 +40,7 @@ describe("an avatar under way", () => {
     await vi.advanceTimersByTimeAsync(20_000);
     expect((await work.done).status).toBe("ready");
     const pauses = readAtMs.map((at, i) => at - (readAtMs[i - 1] ?? 0));
-    expect(pauses).toEqual([150, 210, 294, 412, 576, 807, 1129, 1581].map((ms) => expect.closeTo(ms, -1)));
+    expect(pauses).toEqual([100, 120, 144, 173, 207, 249, 299, 358].map((ms) => expect.closeTo(ms, -1)));
   });
 
   it("tells its stages to whoever looks, until they look away", async () => {
@@ -51,7 +51,7 @@ describe("an avatar under way", () => {
     ]);
     const seen: (string | null)[] = [];
     const stop = work.subscribe(({ stage }) => seen.push(stage));
-    await vi.advanceTimersByTimeAsync(200);
+    await vi.advanceTimersByTimeAsync(150);
     stop();
     await vi.advanceTimersByTimeAsync(10_000);
     expect(seen).toEqual([null, "measuring"]);

@@ -3,9 +3,9 @@ import { ApiProblem } from "./problem";
 import type { Avatar } from "./schema";
 
 /** A body from answers alone takes some hundred milliseconds, so the first questions come soon. */
-const FIRST_POLL_MS = 150;
+const FIRST_POLL_MS = 100;
 const MAX_POLL_MS = 2000;
-const POLL_GROWTH = 1.4;
+const POLL_GROWTH = 1.2;
 /** Afterwards the shopper is told to look again later. */
 const GIVE_UP_AFTER_MS = 300_000;
 
