@@ -96,9 +96,11 @@ def estimate(options: argparse.Namespace) -> None:
 
 
 def avatar(options: argparse.Namespace) -> None:
-    """A body from a photo and what was stated."""
+    """A body from what was stated, and from a photo where there is one."""
     if options.repeat < 1:
         raise BadInput("--repeat must be at least 1")
+    if options.side is not None and options.photo is None:
+        raise BadInput("--side is a second photo; give the first one too")
     photo, photo_side = _read(options.photo), _read(options.side)
 
     from gpu_worker.settings import one_thread_per_matrix  # noqa: PLC0415
@@ -207,8 +209,8 @@ def _parser() -> Parser:
     )
     command.set_defaults(run=endpoint)
 
-    command = commands.add_parser("avatar", help="make a body from a photo and a height")
-    command.add_argument("photo", type=Path, metavar="PHOTO")
+    command = commands.add_parser("avatar", help="make a body from a height, and from a photo where there is one")
+    command.add_argument("photo", type=Path, nargs="?", metavar="PHOTO")
     _add_facts(command)
     command.add_argument("--side", type=Path, metavar="PHOTO", help="a second photo, from the side")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")

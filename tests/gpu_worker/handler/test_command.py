@@ -50,6 +50,16 @@ class TestAvatar:
         assert said["glb_bytes"] == len(glb)
         assert "measuring" in done.stderr
 
+    def test_answers_alone_become_a_body_too(self, tmp_path: Path) -> None:
+        command("avatar", "--height-cm", 178, "--weight-kg", 74, "--out", tmp_path / "out")
+        found = json.loads((tmp_path / "out" / "measurements.json").read_text())
+        assert found["evidence"] == ["height", "weight"]
+        assert (tmp_path / "out" / "body.npz").stat().st_size > 0
+
+    def test_a_side_photo_needs_the_first_one(self, tmp_path: Path) -> None:
+        done = command("avatar", "--side", "s.jpg", "--height-cm", 178, "--out", tmp_path / "out", expect=2)
+        assert done.stderr.splitlines()[-1].startswith("tryon-worker avatar: --side ")
+
     def test_a_picture_without_a_person_is_refused_in_one_line(self, tmp_path: Path) -> None:
         Image.new("RGB", (480, 640), "grey").save(tmp_path / "wall.png")
         done = command("avatar", tmp_path / "wall.png", "--height-cm", 178, "--out", tmp_path / "out", expect=2)
