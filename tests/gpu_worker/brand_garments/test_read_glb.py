@@ -2,6 +2,9 @@
 
 import io
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import meshoptimizer
@@ -227,21 +230,41 @@ class TestScene:
             np.testing.assert_allclose(across, [[0, 0, 1], [0, 0, 1]])
 
     def test_meshopt_is_decoded(self) -> None:
-        document = document_of([SQUARE])
-        rows = SQUARE.points.astype(np.float32)
-        meshoptimizer.encode_vertex_version(0)
-        packed = bytes(meshoptimizer.encode_vertex_buffer(rows))
-        view = document.view(packed)
-        compressed = {**document.json["bufferViews"][view], "byteStride": 12, "mode": "ATTRIBUTES", "count": 4}
-        document.json["bufferViews"][0] = {
-            "buffer": 1,
-            "byteLength": 48,
-            "extensions": {"EXT_meshopt_compression": compressed},
-        }
-        document.json["buffers"] = [{}, {"byteLength": 48}]
-        document.json["extensionsRequired"] = ["EXT_meshopt_compression"]
-        (piece,) = read_glb(document.glb()).pieces
+        (piece,) = read_glb(compressed_square()).pieces
         np.testing.assert_allclose(piece.points, SQUARE.points)
+
+    def test_meshopt_is_refused_by_name_where_it_cannot_be_read(self, tmp_path: Path) -> None:
+        """A worker for whose platform there is no decoder."""
+        (tmp_path / "square.glb").write_bytes(compressed_square())
+        code = (
+            "import sys; sys.modules['meshoptimizer'] = None\n"
+            "from pathlib import Path\n"
+            "from gpu_worker.garments.brand.refused import BrandRefused\n"
+            "from gpu_worker.garments.brand.read_glb import read_glb\n"
+            "try: read_glb(Path(sys.argv[1]).read_bytes())\n"
+            "except BrandRefused as refused: print(refused.field, refused)"
+        )
+        arguments = [sys.executable, "-c", code, str(tmp_path / "square.glb")]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("extensionsRequired ")
+        assert "EXT_meshopt_compression" in done.stdout
+
+
+def compressed_square() -> bytes:
+    document = document_of([SQUARE])
+    rows = SQUARE.points.astype(np.float32)
+    meshoptimizer.encode_vertex_version(0)
+    packed = bytes(meshoptimizer.encode_vertex_buffer(rows))
+    view = document.view(packed)
+    compressed = {**document.json["bufferViews"][view], "byteStride": 12, "mode": "ATTRIBUTES", "count": 4}
+    document.json["bufferViews"][0] = {
+        "buffer": 1,
+        "byteLength": 48,
+        "extensions": {"EXT_meshopt_compression": compressed},
+    }
+    document.json["buffers"] = [{}, {"byteLength": 48}]
+    document.json["extensionsRequired"] = ["EXT_meshopt_compression"]
+    return document.glb()
 
 
 class TestLook:
