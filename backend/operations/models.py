@@ -1,15 +1,19 @@
-"""What compute costs by the second, and what the scaler thought and did."""
+"""What compute costs by the second, what the scaler thought and did, and what it is told of photos to come."""
 
 from datetime import date, datetime
 from typing import Literal, get_args
 
-from sqlalchemy import CheckConstraint, Date, Index
+from sqlalchemy import CheckConstraint, Date, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.columns import Json
 from backend.core.db import Row, one_of
 
 ScalingDeed = Literal["recommended", "sent", "failed"]
+
+
+PHOTO_SCREEN = "photo"
+"""The one row there is of it."""
 
 
 class GpuPrice(Row):
@@ -42,3 +46,13 @@ class ScalingEntry(Row):
     reasons: Mapped[list[str]] = mapped_column(Json())
     before: Mapped[dict[str, int]] = mapped_column(Json())
     after: Mapped[dict[str, int]] = mapped_column(Json())
+
+
+class PhotoScreen(Row):
+    """When a shopper last opened the screen on which a photo is taken; of which brand or whom is not kept."""
+
+    __tablename__ = "photo_screens"
+    __table_args__ = (UniqueConstraint("screen"),)
+
+    screen: Mapped[str]
+    opened_at: Mapped[datetime]

@@ -14,6 +14,7 @@ OPERATORS = {
     "brands": "the tenant itself",
     "webhook_inbox": "stands before any brand is known; a receipt outlives the shop it is about",
     "gpu_prices": "what the operator pays for seconds, whoever they are for",
+    "photo_screens": "when the last photo was about to be taken, of no brand and nobody",
     "scaling_log": "how many workers there are, for all brands together",
 }
 """Tables that belong to no brand, each with the reason why that is right."""
