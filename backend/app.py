@@ -46,7 +46,8 @@ from backend.jobs.reconcile import Reconciler
 from backend.jobs.sweeper import Step, Sweeper
 from backend.operations.books import Books
 from backend.operations.budget import read_budget
-from backend.operations.controller import BudgetController, MetricsController
+from backend.operations.controller import BudgetController, MetricsController, PhotoScreenController
+from backend.operations.photo_screens import PhotoScreens
 from backend.operations.scaler import Scaler, read_policies
 from backend.operations.spending import Spending
 from backend.provider_settings import ProviderSettings
@@ -89,6 +90,7 @@ FEATURES = (
     AnalyticsController,
     MetricsController,
     BudgetController,
+    PhotoScreenController,
     EmbedController,
     ProxyController,
     AdminController,
@@ -199,6 +201,7 @@ def create_app(
                 "providers": providers,
                 "books": books,
                 "spending": spending,
+                "photo_screens": PhotoScreens(database, clock),
                 "scaler": scaler,
                 "request_counts": request_counts,
                 "wake": sweeper.wake,

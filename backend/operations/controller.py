@@ -5,12 +5,19 @@ import hmac
 from datetime import timedelta
 
 import msgspec
-from litestar import Controller, MediaType, Request, Response, get
+from litestar import Controller, MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
-from backend.core.auth import BRAND_SECURITY, BrandContext, brand_only
+from backend.core.auth import (
+    BRAND_SECURITY,
+    SHOPPER_SECURITY,
+    BrandContext,
+    ShopperContext,
+    brand_only,
+    shopper_only,
+)
 from backend.core.clock import Clock
 from backend.core.problems import NotFound, Unauthorized, refusals
 from backend.jobs.providers import ProviderStatus
@@ -75,6 +82,18 @@ class BudgetController(Controller):
             state="exceeded" if waiting else stands,
             waiting_jobs=waiting,
         )
+
+
+class PhotoScreenController(Controller):
+    path = "/v1/photo-screens"
+    guards = [shopper_only]  # noqa: RUF012  Litestar's own form
+    security = SHOPPER_SECURITY
+    tags = ["avatars"]  # noqa: RUF012
+
+    @post(operation_id="open_photo_screen", status_code=204, responses=refusals(Unauthorized))
+    async def open_photo_screen(self, shopper: NamedDependency[ShopperContext], state: State) -> None:  # noqa: ARG002  its being there is the permission
+        """A photo is about to be taken: a worker may be warm when it comes. Nothing of the shopper is kept."""
+        await state.photo_screens.opened()
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Looks at the paid endpoints now and then, and says how many workers each should have; sets it only when told to."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -16,11 +16,16 @@ from backend.jobs.models import JobAttempt
 from backend.jobs.providers import Provider
 from backend.operations.costs import MS_PER_S
 from backend.operations.models import ScalingDeed, ScalingEntry
-from backend.operations.scaling import Decision, Memory, Policy, Snapshot, changed, decide, read_windows
+from backend.operations.photo_screens import PhotoScreens
+from backend.operations.scaling import PHOTO_SCREEN, Decision, Memory, Policy, Snapshot, changed, decide, read_windows
 
 log = structlog.get_logger()
 
 EVERY = timedelta(seconds=30)
+SOON = timedelta(seconds=5)
+AN_HOUR = timedelta(hours=1)
+A_WEEK = timedelta(days=7)
+"""A warm-up that nobody has ended because nothing ran is still known for so long."""
 LATELY = timedelta(minutes=10)
 MOST_ROWS = 1000
 USUAL_EXEC_S = 10.0
@@ -29,11 +34,14 @@ USUAL_IDLE_S = 5
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True):
-    """One provider in SCALING: `{"primary": {"base_max": 3, "cap": 10, "windows": "Mon,Tue 09:00-18:00 UTC"}}`."""
+    """One provider in SCALING: `{"primary": {"base_max": 3, "cap": 10, "windows": "Mon,Tue 09:00-18:00 UTC",
+    "prewarms_per_hour": 4}}`.
+    """
 
     base_max: int
     cap: int
     windows: str = ""
+    prewarms_per_hour: int = 0
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +66,12 @@ def read_policies(text: str) -> dict[str, Policy]:
         raise ValueError(f"SCALING is not a JSON object of providers: {error}.") from error
     if wrong := [name for name, row in rows.items() if not 0 <= row.base_max <= row.cap]:
         raise ValueError(f"SCALING, {wrong[0]}: base_max must not be negative nor more than cap.")
-    return {name: Policy(row.base_max, row.cap, read_windows(row.windows)) for name, row in rows.items()}
+    if wrong := [name for name, row in rows.items() if row.prewarms_per_hour < 0]:
+        raise ValueError(f"SCALING, {wrong[0]}: prewarms_per_hour must not be negative.")
+    return {
+        name: Policy(row.base_max, row.cap, read_windows(row.windows), row.prewarms_per_hour)
+        for name, row in rows.items()
+    }
 
 
 class Scaler:
@@ -80,11 +93,15 @@ class Scaler:
         self._is_switched_on = is_switched_on
         self._memory: dict[str, Memory] = {}
         self._now_and_then = Every(EVERY, clock)
+        self._soon = Every(SOON, clock)
+        self._photo_screens = PhotoScreens(database, clock)
+        self._photo_screen_at: datetime | None = None
         self._last_said: dict[str, Decision] = {}
 
     async def run_if_due(self) -> int:
         """One look at each endpoint; what is recommended is written down once, what is sent always."""
-        if not self._now_and_then.is_due():
+        is_news = await self._has_photo_screen_opened()
+        if not self._now_and_then.is_due() and not is_news:
             return 0
         for provider in self._providers:
             try:
@@ -99,6 +116,13 @@ class Scaler:
 
     async def close(self) -> None:
         await self._management.close()
+
+    async def _has_photo_screen_opened(self) -> bool:
+        """Since the last time; asked more often than the rest, for a photo follows within a minute."""
+        if not any(policy.prewarms_per_hour for policy in self._policies.values()) or not self._soon.is_due():
+            return False
+        before, self._photo_screen_at = self._photo_screen_at, await self._photo_screens.last_opened_at()
+        return self._photo_screen_at != before
 
     async def _follow(self, provider: Provider) -> None:
         recommendation = await self._recommend(provider)
@@ -129,9 +153,30 @@ class Scaler:
         endpoint = await self._management.endpoint(provider.settings.endpoint_id)
         workers = await self._management.workers(provider.settings.endpoint_id)
         snapshot = await self._snapshot(provider, endpoint, workers)
+        snapshot = await self._with_prewarms(provider.name, snapshot)
         memory = await self._remembered(provider.name)
         decision, self._memory[provider.name] = decide(self._policies[provider.name], snapshot, memory)
         return Recommendation(provider=provider.name, snapshot=snapshot, decision=decision)
+
+    async def _with_prewarms(self, name: str, snapshot: Snapshot) -> Snapshot:
+        """What was recommended counts as what was sent: so an operator sees what switching on would cost."""
+        if not self._policies[name].prewarms_per_hour:
+            return snapshot
+        async with self._database.transaction(read_only=True) as session:
+            entries = await session.execute(
+                select(ScalingEntry.created_at, ScalingEntry.reasons, ScalingEntry.deed).where(
+                    ScalingEntry.provider == name,
+                    ScalingEntry.deed != "failed",
+                    ScalingEntry.created_at > snapshot.at - A_WEEK,
+                )
+            )
+            warmed = [(at, deed) for at, reasons, deed in entries if PHOTO_SCREEN in reasons]
+        return msgspec.structs.replace(
+            snapshot,
+            photo_screen_at=await self._photo_screens.last_opened_at(),
+            prewarmed_at=max((at for at, deed in warmed if deed == "sent"), default=None),
+            prewarms_last_hour=sum(snapshot.at - at < AN_HOUR for at, _ in warmed),
+        )
 
     async def _remembered(self, name: str) -> Memory:
         """A change that another process has sent counts too."""

@@ -19,6 +19,12 @@ BURST_IDLE_S, CALM_IDLE_S = 30, 5
 KEEP_ALIVE_AFTER = timedelta(days=1)
 """Without any request for some days the platform takes workers away (two after three days, all after seven)."""
 
+EXPECTED_WITHIN = timedelta(seconds=60)
+"""A photo follows the opening of its screen within about so long."""
+PREWARMED_FOR = timedelta(minutes=10)
+PHOTO_SCREEN = "photo_screen"
+"""The reason of a warm-up, by which it is counted."""
+
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -48,6 +54,8 @@ class Policy(msgspec.Struct, frozen=True):
     base_max: int
     cap: int
     windows: tuple[Window, ...] = ()
+    prewarms_per_hour: int = 0
+    """How often a photo screen that opens may warm a worker for ten minutes."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -64,6 +72,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     unhealthy: int
     throttled: int
     last_request_at: datetime | None
+    photo_screen_at: datetime | None = None
+    """When a shopper last opened it."""
+    prewarmed_at: datetime | None = None
+    """When a worker was last warmed, or should have been, because of that."""
+    prewarms_last_hour: int = 0
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -127,12 +140,23 @@ def _most(policy: Policy, now: Snapshot, memory: Memory) -> tuple[int, tuple[str
 
 
 def _least(policy: Policy, now: Snapshot) -> tuple[int, tuple[str, ...]]:
-    is_warm = any(window.holds(now.at) for window in policy.windows)
-    if is_warm and now.workers_min == 0:
-        return 1, ("pre_warm",)
-    if not is_warm and policy.windows and now.workers_min > 0:
-        return 0, ("window_over",)
-    return now.workers_min, ()
+    """One warm worker in the windows, and for ten minutes after a photo screen was opened, so often an hour."""
+    is_window = any(window.holds(now.at) for window in policy.windows)
+    if now.workers_min == 0:
+        if is_window:
+            return 1, ("pre_warm",)
+        return (1, (PHOTO_SCREEN,)) if _is_photo_expected(policy, now) else (0, ())
+    is_prewarmed = now.prewarmed_at is not None and now.at - now.prewarmed_at < PREWARMED_FOR
+    if is_window or is_prewarmed:
+        return now.workers_min, ()
+    if policy.windows or now.prewarmed_at is not None:
+        return 0, ("window_over" if policy.windows else "photo_screen_over",)
+    return now.workers_min, ()  # set by hand
+
+
+def _is_photo_expected(policy: Policy, now: Snapshot) -> bool:
+    is_near = now.photo_screen_at is not None and now.at - now.photo_screen_at <= EXPECTED_WITHIN
+    return is_near and now.prewarms_last_hour < policy.prewarms_per_hour
 
 
 def _warnings(policy: Policy, now: Snapshot) -> tuple[str, ...]:

@@ -298,6 +298,16 @@ describe("a photo", () => {
     submit(root);
     expect(find(root, "h1").textContent).toBe("Your photo");
   });
+
+  it("is announced once its screen opens, and not before", async () => {
+    const { root, backend } = open();
+    await answerQuestions(root);
+    find(root, "[data-action=photo]").click();
+    expect(backend.calls).not.toContain("POST /v1/photo-screens");
+    find<HTMLInputElement>(root, "[name=consent]").checked = true;
+    submit(root);
+    await vi.waitFor(() => expect(backend.calls).toContain("POST /v1/photo-screens"));
+  });
 });
 
 describe("a consent", () => {

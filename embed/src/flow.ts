@@ -168,7 +168,7 @@ export class Flow {
 
   #showConsentOrPhoto(): void {
     if (this.#fitting.hasConsented) {
-      this.#showPhoto();
+      this.#openPhoto();
       return;
     }
     this.#show(
@@ -176,11 +176,16 @@ export class Flow {
         words: this.#options.words,
         onAgree: () => {
           this.#fitting.hasConsented = true;
-          this.#showPhoto();
+          this.#openPhoto();
         },
         onDecline: () => this.#showAnswer(),
       }),
     );
+  }
+
+  #openPhoto(): void {
+    void this.#options.api.openPhotoScreen();
+    this.#showPhoto();
   }
 
   #showPhoto(): void {

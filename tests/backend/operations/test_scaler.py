@@ -1,6 +1,8 @@
 """The scaler against RunPod's REST v2 as it is documented: looks, writes down, sets only when switched on."""
 
 import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -14,7 +16,9 @@ from backend.operations.books import read_prices
 from backend.operations.costs import price_at
 from backend.operations.prices import Prices
 from backend.operations.scaler import Scaler, read_policies
+from backend.operations.scaling import Policy
 from backend.provider_settings import ProviderSettings
+from tests.factories import Given
 from tests.fakes import HandClock
 from tests.scripted_endpoint import BASE_URL, ScriptedEndpoint, rows
 
@@ -52,13 +56,90 @@ def rest() -> Rest:
 
 
 @pytest.fixture
-def scaler(app: Litestar, clock: HandClock, rest: Rest, request: pytest.FixtureRequest) -> Scaler:
+def policies() -> Mapping[str, Policy]:
+    return POLICIES
+
+
+@pytest.fixture
+def scaler(
+    app: Litestar, clock: HandClock, rest: Rest, policies: Mapping[str, Policy], request: pytest.FixtureRequest
+) -> Scaler:
     queue = RunPodQueue(BASE_URL, "rp1", lambda: "k", transport=ScriptedEndpoint())
     settings = ProviderSettings(name="primary", base_url=BASE_URL, endpoint_id="rp1", price_pool="AMPERE_24")
     management = RunPodManagement("management-key", transport=rest)
     provider = Provider(settings, queue, clock)
     is_on = getattr(request, "param", True)
-    return Scaler(app.state.database, clock, management, [provider], POLICIES, is_switched_on=is_on)
+    return Scaler(app.state.database, clock, management, [provider], policies, is_switched_on=is_on)
+
+
+@pytest.fixture
+async def opens_photo_screen(http: httpx.AsyncClient, given: Given) -> Callable[[], Awaitable[None]]:
+    shopper = await given.shopper(await given.brand())
+
+    async def opened() -> None:
+        token = given.token(shopper.brand_id, shopper.id)
+        answer = await http.post("/v1/photo-screens", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status_code, answer.content) == (204, b"")
+
+    return opened
+
+
+class TestAPhotoScreen:
+    @pytest.fixture
+    def policies(self) -> Mapping[str, Policy]:
+        return read_policies('{"primary": {"base_max": 8, "cap": 10, "prewarms_per_hour": 2}}')
+
+    async def test_warms_a_worker_at_once_for_ten_minutes_so_often_an_hour(
+        self, scaler: Scaler, clock: HandClock, rest: Rest, opens_photo_screen: Callable[[], Awaitable[None]]
+    ) -> None:
+        await scaler.run_if_due()
+        told = []
+        for _ in range(3):
+            clock.advance(seconds=6)
+            await opens_photo_screen()
+            await scaler.run_if_due()
+            told.append(rest.limits["min"])
+            clock.advance(minutes=9)
+            await scaler.run_if_due()
+            told.append(rest.limits["min"])
+            clock.advance(minutes=1)
+            await scaler.run_if_due()
+            told.append(rest.limits["min"])
+        assert told == [1, 1, 0, 1, 1, 0, 0, 0, 0]
+        clock.advance(minutes=31)
+        await opens_photo_screen()
+        await scaler.run_if_due()
+        assert rest.limits["min"] == 1
+
+    @pytest.mark.parametrize("scaler", [False], indirect=True)
+    async def test_switched_off_is_only_written_down(
+        self,
+        app: Litestar,
+        scaler: Scaler,
+        clock: HandClock,
+        rest: Rest,
+        opens_photo_screen: Callable[[], Awaitable[None]],
+    ) -> None:
+        for _ in range(4):
+            await opens_photo_screen()
+            await scaler.run_if_due()
+            clock.advance(minutes=2)
+            await scaler.run_if_due()
+            clock.advance(seconds=6)
+        assert rest.patches == []
+        assert [(deed, reasons) for deed, reasons, *_ in await deeds(app)] == [("recommended", ["photo_screen"])] * 2
+
+    async def test_many_at_once_are_one(
+        self, app: Litestar, clock: HandClock, opens_photo_screen: Callable[[], Awaitable[None]]
+    ) -> None:
+        for _ in range(3):
+            await opens_photo_screen()
+            clock.advance(seconds=5)
+        first = clock.now() - timedelta(seconds=15)
+        assert await app.state.photo_screens.last_opened_at() == first
+        clock.advance(seconds=6)
+        await opens_photo_screen()
+        assert await app.state.photo_screens.last_opened_at() == clock.now()
 
 
 async def pass_quiet_minutes(scaler: Scaler, clock: HandClock) -> None:
@@ -143,7 +224,13 @@ async def test_a_management_that_does_not_answer_stops_nothing(scaler: Scaler, r
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", '{"p": {"base_max": 3}}', '{"p": {"base_max": 5, "cap": 3}}', '{"p": {"base_max": 1, "cap": 2, "x": 1}}'],
+    [
+        "[]",
+        '{"p": {"base_max": 3}}',
+        '{"p": {"base_max": 5, "cap": 3}}',
+        '{"p": {"base_max": 1, "cap": 2, "x": 1}}',
+        '{"p": {"base_max": 1, "cap": 2, "prewarms_per_hour": -1}}',
+    ],
 )
 def test_a_policy_that_makes_no_sense_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="SCALING"):

@@ -27,6 +27,10 @@ def seen(**facts: object) -> Snapshot:
     return Snapshot(**(calm | facts))  # type: ignore[arg-type]
 
 
+def ago(**time: float) -> datetime:
+    return NOW - timedelta(**time)
+
+
 def slow(**facts: object) -> Snapshot:
     return seen(**({"queue_p95_s": 90.0, "backlog": 40, "running": 3} | facts))
 
@@ -54,6 +58,29 @@ def test_a_queue_that_was_fast_between_is_not_confirmed() -> None:
     _, memory = decide(POLICY, seen(at=NOW + timedelta(seconds=20)), memory)
     decision, _ = decide(POLICY, slow(at=NOW + timedelta(seconds=40)), memory)
     assert decision.workers_max == 3
+
+
+OFTEN = Policy(base_max=3, cap=10, prewarms_per_hour=2)
+
+
+@pytest.mark.parametrize(
+    ("policy", "facts", "workers_min", "reasons"),
+    [
+        (OFTEN, {"photo_screen_at": ago(seconds=5)}, 1, ("photo_screen",)),
+        (POLICY, {"photo_screen_at": ago(seconds=5)}, 0, ()),
+        (OFTEN, {"photo_screen_at": ago(seconds=61)}, 0, ()),
+        (OFTEN, {"photo_screen_at": ago(seconds=5), "prewarms_last_hour": 2}, 0, ()),
+        (OFTEN, {"workers_min": 1, "prewarmed_at": ago(minutes=9)}, 1, ()),
+        (OFTEN, {"workers_min": 1, "prewarmed_at": ago(minutes=10)}, 0, ("photo_screen_over",)),
+        (OFTEN, {"workers_min": 1}, 1, ()),
+    ],
+    ids=["opened", "not wanted", "long ago", "often enough", "warm", "over", "set by hand"],
+)
+def test_a_photo_screen_that_opens_warms_one_worker_for_a_while(
+    policy: Policy, facts: dict[str, object], workers_min: int, reasons: tuple[str, ...]
+) -> None:
+    decision, _ = decide(policy, seen(**facts), Memory())
+    assert (decision.workers_min, decision.reasons) == (workers_min, reasons)
 
 
 @pytest.mark.parametrize(("backlog", "wanted"), [(1, 4), (12, 5), (60, 10), (5000, 10)])
