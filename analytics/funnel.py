@@ -6,6 +6,7 @@ from typing import Literal
 FAR = 2**62
 """`first time` of a step never taken: a filtered minimum would be NULL on one engine and 1970 on another."""
 ORDER_TOLERANCE_MS = 2_000
+ROBOTS = "robots"
 
 Unit = Literal["shopper", "session", "visitor"]
 """Whose steps are counted: one shopper of the brand, one try-on session, or one consenting visitor."""
@@ -49,6 +50,8 @@ class FunnelReport:
     unit: Unit
     steps: list[Step]
     branches: list[Branch]
+    robots: int
+    """Units left out because their browser says that no person sits before it."""
 
 
 def column(name: str, count: str) -> str:
@@ -62,4 +65,5 @@ def report(unit: Unit, counts: dict[str, int | None]) -> FunnelReport:
         unit,
         [Step(name, counts[column(name, "reached")] or 0, counts[column(name, "in_order")] or 0) for name, _ in STEPS],
         [Branch(name, counts[column(name, "reached")] or 0) for name, _ in BRANCHES],
+        counts[ROBOTS] or 0,
     )

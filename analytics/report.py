@@ -10,7 +10,7 @@ from uuid import UUID
 
 import ibis
 
-from analytics.funnel import BRANCHES, FAR, ORDER_TOLERANCE_MS, STEPS, Unit, column
+from analytics.funnel import BRANCHES, FAR, ORDER_TOLERANCE_MS, ROBOTS, STEPS, Unit, column
 
 EVENTS_VIEW = "analytics_events"
 EVENTS_COLUMNS = {
@@ -40,7 +40,10 @@ def milliseconds(moment: datetime) -> int:
 
 
 def funnel_query(brand_id: UUID, unit: Unit, since: datetime | None, until: datetime | None) -> Any:
-    """One row with a count for each step and branch."""
+    """One row with a count for each step and branch.
+
+    A robot's unit is left out whole: only its browser says what it is, and the server's own events stand beside those.
+    """
     rows = events_of(brand_id, since, until)
     whose = {
         "shopper": ibis.coalesce(rows.user_id, rows.session_id, rows.visitor_id),
@@ -48,14 +51,14 @@ def funnel_query(brand_id: UUID, unit: Unit, since: datetime | None, until: date
         "visitor": rows.visitor_id,
     }[unit]
     owned = rows.mutate(unit=whose).filter(whose.notnull())
-    units = owned.group_by("unit").aggregate(**_first_times(owned))
+    units = owned.group_by("unit").aggregate(is_bot=owned.is_bot.max(), **_first_times(owned))
     return units.aggregate(**_counts(units))
 
 
 def events_of(brand_id: UUID, since: datetime | None, until: datetime | None) -> Any:
-    """A brand's events without known robots: where every query starts."""
+    """A brand's events, robots' among them: where every query starts."""
     events = ibis.table(EVENTS_COLUMNS, name=EVENTS_VIEW)
-    rows = events.filter(events.brand_id == ibis.literal(id_text(brand_id), "string"), events.is_bot == 0)
+    rows = events.filter(events.brand_id == ibis.literal(id_text(brand_id), "string"))
     if since is not None:
         rows = rows.filter(rows.occurred_ms >= ibis.literal(milliseconds(since), "int64"))
     if until is not None:
@@ -76,8 +79,10 @@ def _first_times(rows: Any) -> dict[str, Any]:
 
 
 def _counts(units: Any) -> dict[str, Any]:
-    reached = {name: units[name] < FAR for name, _ in (*STEPS, *BRANCHES)}
-    counts = {column(name, "reached"): _count(is_reached) for name, is_reached in reached.items()}
+    is_person = units.is_bot == 0
+    reached = {name: is_person & (units[name] < FAR) for name, _ in (*STEPS, *BRANCHES)}
+    counts = {ROBOTS: units.is_bot.sum()}
+    counts |= {column(name, "reached"): _count(is_reached) for name, is_reached in reached.items()}
     previous: str | None = None
     for name, _ in STEPS:
         in_order = reached[name]

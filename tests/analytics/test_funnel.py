@@ -38,7 +38,8 @@ async def funnel(http: httpx.AsyncClient, brand: GivenBrand, **query: str) -> di
     assert answer.status_code == 200, answer.text
     body = answer.json()
     steps = {step["step"]: (step["reached"], step["in_order"]) for step in body["steps"]}
-    return steps | {branch["branch"]: (branch["reached"],) for branch in body["branches"]}
+    branches = {branch["branch"]: (branch["reached"],) for branch in body["branches"]}
+    return {**steps, **branches, "robots": (body["robots"],)}
 
 
 class TestFunnel:
@@ -66,9 +67,13 @@ class TestFunnel:
     ) -> None:
         brand, other = await given.brand(), await given.brand()
         rows = [event(brand, "opened", day * 86_400, uuid4()) for day in range(3)]
-        rows += [event(other, "opened", 0, uuid4()), event(brand, "opened", 0, uuid4(), is_bot=True)]
+        robot = uuid4()
+        rows += [event(other, "opened", 0, uuid4()), event(brand, "opened", 0, robot, is_bot=True)]
+        rows += [event(brand, "tried_on", 1, robot), event(brand, "avatar_created", 1, robot)]  # as the server saw it
         await store(app, rows)
-        assert (await funnel(http, brand))["opened"][0] == 3
+        result = await funnel(http, brand)
+        assert (result["opened"][0], result["tried_on"][0], result["avatar_created"][0]) == (3, 0, 0)
+        assert result["robots"] == (1,)
         second_day = {
             "since": (START + timedelta(days=1)).isoformat(), "until": (START + timedelta(days=2)).isoformat(),
         }  # fmt: skip
@@ -119,7 +124,8 @@ def by_hand(rows: list[Event]) -> dict[str, tuple[int, ...]]:
         ]  # fmt: skip
         result[name] = (len(reached), len(ordered))
         previous = type_
-    return result | {name: (sum(type_ in seen for seen in first.values()),) for name, type_ in BRANCHES}
+    branches = {name: (sum(type_ in seen for seen in first.values()),) for name, type_ in BRANCHES}
+    return {**result, **branches, "robots": (0,)}
 
 
 def milliseconds(moment: datetime) -> int:

@@ -12,9 +12,9 @@ const [WIDTH, ROW, BAR, LABEL] = [640, 40, 24, 132];
 
 /**
  * The funnel as bars, and the same as a table one press away.
- * @param {{ steps: { step: string, reached: number }[] }} funnel
+ * @param {{ steps: { step: string, reached: number }[], robots: number }} funnel
  */
-export const funnelPlot = ({ steps }) => {
+export const funnelPlot = ({ steps, robots }) => {
   const shown = steps.filter(({ step }) => step in STEPS);
   const most = Math.max(1, ...shown.map(({ reached }) => reached));
   const rows = shown.map(({ step, reached }, row) => {
@@ -31,5 +31,6 @@ export const funnelPlot = ({ steps }) => {
     h('details', {}, h('summary', {}, 'As a table'),
       h('table', { class: 'table' },
         h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Step'), h('th', { scope: 'col' }, 'Try-ons'))),
-        h('tbody', {}, ...shown.map(({ step, reached }) => h('tr', {}, h('th', { scope: 'row' }, STEPS[step] ?? step), h('td', {}, String(reached))))))));
+        h('tbody', {}, ...shown.map(({ step, reached }) => h('tr', {}, h('th', { scope: 'row' }, STEPS[step] ?? step), h('td', {}, String(reached))))))),
+    robots > 0 && h('figcaption', { class: 'plot__note' }, `Left out: ${robots} by robots, such as search engines and automated tests.`));
 };
