@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from backend.core.columns import Json
 from backend.core.db import BrandOwned, Row, at_most, tenant_root
 
-DEFAULT_RETENTION_DAYS = 30
+DEFAULT_RETENTION_DAYS = MAX_RETENTION_DAYS = 30
+"""The frame tells every shopper that no figure is kept for longer."""
 CACHE_SECRET_BYTES = 32
 EMBED_KEY_BYTES = 16
 
@@ -31,7 +32,7 @@ class Brand(Row):
         UniqueConstraint("shopify_shop_domain"),
         at_most("name", 200),
         CheckConstraint("shopify_shop_domain LIKE '%.myshopify.com'", name="shop_domain"),
-        CheckConstraint("retention_days BETWEEN 1 AND 365", name="retention_days"),
+        CheckConstraint(f"retention_days BETWEEN 1 AND {MAX_RETENTION_DAYS}", name="retention_days"),
     )
 
     name: Mapped[str]

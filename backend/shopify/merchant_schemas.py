@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from analytics.funnel import FunnelReport
+from backend.brands.models import MAX_RETENTION_DAYS
 from backend.garments.categories import Category, Stretch
 from backend.garments.schemas import GarmentView, SizeChart
 from backend.shopify.catalogue import CatalogueEntry
@@ -14,8 +15,6 @@ from backend.shopify.sales_report import SalesReport
 from backend.shopify.size_options import Attention
 
 MAX_CHART_TEXT = 20_000
-MAX_RETENTION_DAYS = 30
-"""What shoppers are promised as the most; a merchant may keep their data for less."""
 
 
 class Picked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -83,6 +83,22 @@ def test_each_event_type_may_be_stored_and_no_other(url: str, engine: Engine) ->
         connection.execute(text(insert_event(engine)), {"type": "no_such_event"})
 
 
+def test_what_a_brand_kept_for_longer_than_is_told_is_shortened(url: str, engine: Engine) -> None:
+    command.upgrade(alembic_config(url), "0014")
+    values = "'A', '[]', :days, 'c', '2026-01-01', '2026-01-01'"
+    insert = (
+        "INSERT INTO brands (id, embed_key, name, allowed_origins, retention_days, cache_secret, created_at, updated_at)"
+        f" VALUES (:id, :key, {values})"
+    )
+    with engine.begin() as connection:
+        for number, days in enumerate((365, 7)):
+            id_ = f"00000000-0000-7000-8000-00000000000{number}"
+            connection.execute(text(insert), {"id": id_, "key": f"pk_{number}", "days": days})
+    command.upgrade(alembic_config(url), "head")
+    with engine.connect() as connection:
+        assert sorted(connection.scalars(text("SELECT retention_days FROM brands"))) == [7, 30]
+
+
 def insert_event(engine: Engine) -> str:
     empty = "'{}'::jsonb" if engine.dialect.name == "postgresql" else "'{}'"
     id_ = "00000000-0000-7000-8000-000000000000"

@@ -116,16 +116,16 @@ class TestTransaction:
         database: Database = app.state.database
         brand = await given.brand()
 
-        async def add_a_day() -> None:
+        async def take_a_day() -> None:
             async with database.transaction() as session:
                 statement = select(Brand).where(Brand.id == brand.id).with_for_update()
                 row = (await session.scalars(statement)).one()
                 await asyncio.sleep(0.02)
-                row.retention_days += 1
+                row.retention_days -= 1
 
-        await asyncio.gather(*(add_a_day() for _ in range(4)))
+        await asyncio.gather(*(take_a_day() for _ in range(4)))
         async with database.transaction(read_only=True) as session:
-            assert (await session.get_one(Brand, brand.id)).retention_days == 34
+            assert (await session.get_one(Brand, brand.id)).retention_days == 26
 
     async def test_row_that_points_into_another_brand_is_refused_by_the_database(
         self, app: Litestar, given: Given
