@@ -1,16 +1,15 @@
 import {
-  ACESFilmicToneMapping,
   DirectionalLight,
+  Group,
   HemisphereLight,
-  type Object3D,
   PCFShadowMap,
   PerspectiveCamera,
   Scene,
   WebGLRenderer,
 } from "three";
 
-/** Screens beyond this density gain nothing visible and pay four times the pixels. */
-const MAX_PIXEL_RATIO = 2;
+/** Drawn as finely on every screen: a seam is a pixel or two wide, and on a coarse screen it would break into dots. */
+const PIXEL_RATIO = 2;
 const FIELD_OF_VIEW_DEG = 24;
 const NEAR_M = 0.1;
 const FAR_M = 30;
@@ -24,35 +23,44 @@ export interface Studio {
   renderer: WebGLRenderer;
   scene: Scene;
   camera: PerspectiveCamera;
+  /** Turned with the camera, as if the figure stood on a turntable: every view is lit as well as the front. */
+  lights: Group;
 }
 
 /** Throws where the device has no WebGL. */
 export function makeStudio(canvas: HTMLCanvasElement): Studio {
   // The drawn picture is kept, so that it can be read back and compared: there is no loop that would redraw it.
   const renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
-  renderer.setPixelRatio(Math.min(window.devicePixelRatio, MAX_PIXEL_RATIO));
-  renderer.toneMapping = ACESFilmicToneMapping;
-  renderer.toneMappingExposure = 1.05;
+  renderer.setPixelRatio(PIXEL_RATIO);
   renderer.shadowMap.enabled = true;
   renderer.shadowMap.type = PCFShadowMap;
   const scene = new Scene();
-  scene.add(...lights());
+  const lights = makeLights();
+  scene.add(new HemisphereLight(0xffffff, 0xdcd8d3, 1.45), lights);
   const camera = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, NEAR_M, FAR_M);
-  return { renderer, scene, camera };
+  return { renderer, scene, camera, lights };
 }
 
-/** A soft studio: sky and floor, a key from the upper left, a fill from the right, two rims from behind. */
-function lights(): Object3D[] {
-  const key = new DirectionalLight(0xfff4e8, 2.5);
-  key.position.set(-2.2, 3.4, 3);
+/** A wide soft key from the upper left, in two so that its shadow is soft; a fill from the right; two rims from behind. */
+function makeLights(): Group {
+  const lights = new Group();
+  const key = light(0xfffcf9, 1.25, [-2.2, 3, 3.4]);
   castShadows(key);
-  const fill = new DirectionalLight(0xe8f0ff, 0.7);
-  fill.position.set(3, 1.6, 2);
-  const rimLeft = new DirectionalLight(0xffffff, 1.5);
-  rimLeft.position.set(-2.6, 2.4, -3);
-  const rimRight = new DirectionalLight(0xffffff, 1.1);
-  rimRight.position.set(2.6, 2, -3);
-  return [key.target, new HemisphereLight(0xffffff, 0xb9aea2, 0.95), key, fill, rimLeft, rimRight];
+  lights.add(
+    key,
+    key.target,
+    light(0xfffcf9, 0.5, [-0.6, 2.6, 3.6]),
+    light(0xf4f7ff, 0.35, [3.2, 1.6, 1.8]),
+    light(0xffffff, 0.7, [-2.8, 2.2, -2.6]),
+    light(0xffffff, 0.6, [2.8, 2, -2.6]),
+  );
+  return lights;
+}
+
+function light(colour: number, strength: number, from: readonly [number, number, number]): DirectionalLight {
+  const made = new DirectionalLight(colour, strength);
+  made.position.set(...from);
+  return made;
 }
 
 /** What the cloth casts on the body and on itself: this is what tells a sleeve from a tattoo. */

@@ -2,7 +2,7 @@ import { type Group, MathUtils, Spherical, Vector3 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { disposeTree } from "./dispose";
 import { type Garment, readGarment } from "./garment";
-import { parseModel, sizeOf, standOnGround } from "./model";
+import { drawBeneathCloth, parseModel, sizeOf, standOnGround } from "./model";
 import { makeStudio, type Studio } from "./scene";
 import { makeContactShadow } from "./shadow";
 
@@ -56,6 +56,7 @@ export class Viewer {
     this.#canvas = canvas;
     this.#isMotionReduced = isMotionReduced;
     this.#studio = makeStudio(canvas);
+    drawBeneathCloth(figure);
     this.#stand = standOnGround(figure);
     this.#studio.scene.add(this.#stand, makeContactShadow(this.#stand));
     this.#size = sizeOf(this.#stand);
@@ -137,7 +138,8 @@ export class Viewer {
   }
 
   #render(): void {
-    const { renderer, scene, camera } = this.#studio;
+    const { renderer, scene, camera, lights } = this.#studio;
+    lights.rotation.y = this.#orbit().theta;
     renderer.render(scene, camera);
   }
 
