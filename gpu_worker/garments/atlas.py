@@ -23,7 +23,7 @@ PIXELS_PER_M = 1000
 MARGIN_M = 0.012
 SEAM_M, STITCH_M = 0.0018, 0.0011
 DASH_M, DASH_GAP_M = 0.0032, 0.0018
-SEAM_SHADE, PUCKER_SHADE, PUCKER_M = 0.50, 0.34, 0.0030
+SEAM_SHADE, PUCKER_SHADE, PUCKER_M = 0.26, 0.16, 0.0030
 """How much darker a seam is, and the cloth drawn in beside it."""
 THREAD_PULL, PUCKER_REACH = 0.35, 2.2
 """How much a row of stitches draws the cloth in, compared with a seam; and how quickly that fades."""

@@ -14,10 +14,10 @@ from gpu_worker.garments.collide import Sheet
 from gpu_worker.garments.pattern import Grid, Pattern, quads, vertex_normals
 
 BETWEEN_PANELS_M = 0.013
-VALLEY_DEPTH = 4.5
+VALLEY_DEPTH = 3.0
 """How much a fold's valley darkens for each metre of depth over metre of spacing."""
-DARKEST, LIGHTEST = 0.62, 1.0
-LINING_SHADE = 0.55
+DARKEST, LIGHTEST = 0.78, 1.0
+LINING_SHADE = 0.86
 """The inner sheets of hems lie in the dark."""
 SOFTENINGS = 4
 

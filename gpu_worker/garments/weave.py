@@ -76,7 +76,7 @@ def _crepe() -> tuple[float, float, Floats]:
 
 
 def _fleece() -> tuple[float, float, Floats]:
-    return 0.040, 0.55, _noise(2.0) + 0.8 * _noise(5)
+    return 0.040, 0.26, _noise(2.0) + 0.8 * _noise(5)
 
 
 _HEIGHTS = {

@@ -12,8 +12,8 @@ from PIL import Image
 
 from gpu_worker.garments.atlas import layout_of, sewn
 from gpu_worker.garments.chart import CATEGORIES, Category
-from gpu_worker.garments.drawn import drawn
-from gpu_worker.garments.dress import Dressed, chart_rows
+from gpu_worker.garments.drawn import drawn, shade
+from gpu_worker.garments.dress import Dressed, chart_rows, sheet_of
 from gpu_worker.garments.garment_job import Dresser, DressRefused, GarmentSpec
 from gpu_worker.garments.glb import encode_garment
 from gpu_worker.garments.look import FABRIC_OF, FABRICS, Look
@@ -149,8 +149,22 @@ class TestPanels:
 
     def test_seams_and_stitches_are_drawn(self, category: Category) -> None:
         drawing = sewn(category, FABRIC_OF[category])
-        assert 0.001 < (drawing.shade < 0.75).mean() < 0.2
+        assert 0.001 < (drawing.shade < 0.80).mean() < 0.2
         assert drawing.thread.any()
+
+    def test_no_line_is_ink(self, category: Category) -> None:
+        for fabric in FABRICS:
+            assert sewn(category, fabric).shade.min() > 0.4
+
+
+class TestShade:
+    def test_folds_and_hems_keep_most_of_their_colour(self, tee: Dressed) -> None:
+        points = tee.pattern.with_hems(tee.sizes["M"].points)
+        seen = shade(tee.pattern, sheet_of("t-shirt"), points)
+        inner, outer = seen[tee.pattern.count :], seen[: tee.pattern.count]
+        assert outer.min() < outer.mean()
+        assert min(inner.min(), outer.min()) > 0.75
+        assert inner.max() < 1
 
 
 class TestWeave:
