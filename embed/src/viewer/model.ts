@@ -5,6 +5,9 @@ import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
 /** Seams and threads stay lines where the cloth turns away; a card that can do less does less. */
 const ANISOTROPY = 8;
 
+const BASE_LAYER = "base_layer";
+const SUNK_M = 0.006;
+
 /** Reads a GLB; plain, quantised or meshopt-compressed. */
 export async function parseModel(bytes: ArrayBuffer): Promise<Group> {
   const loader = new GLTFLoader().setMeshoptDecoder(MeshoptDecoder);
@@ -48,7 +51,23 @@ export function drawBeneathCloth(figure: Group): void {
     object.material.polygonOffset = true;
     object.material.polygonOffsetFactor = 1;
     object.material.polygonOffsetUnits = 1;
+    if (object.material.name === BASE_LAYER) sinkDepth(object.material);
   });
+}
+
+/**
+ * The base layer is smoothed and lifted for itself, and may stand out of the cloth over it: it is compared with the
+ * cloth as if it lay further away, and stays where it is.
+ */
+function sinkDepth(material: MeshStandardMaterial): void {
+  material.onBeforeCompile = (shader) => {
+    shader.vertexShader = shader.vertexShader.replace(
+      "#include <project_vertex>",
+      `#include <project_vertex>
+      vec4 sunk = projectionMatrix * (mvPosition - vec4(0.0, 0.0, ${SUNK_M.toFixed(3)}, 0.0));
+      gl_Position.z = sunk.z / sunk.w * gl_Position.w;`,
+    );
+  };
 }
 
 /** Width, height and depth in metres. */

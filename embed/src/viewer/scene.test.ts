@@ -4,7 +4,10 @@ import {
   Mesh,
   type MeshBasicMaterial,
   MeshStandardMaterial,
+  ShaderLib,
   SphereGeometry,
+  type WebGLProgramParametersWithUniforms,
+  type WebGLRenderer,
 } from "three";
 import { describe, expect, it } from "vitest";
 import { drawBeneathCloth } from "./model";
@@ -59,5 +62,19 @@ describe("the figure under its clothes", () => {
       expect(part.material.polygonOffset).toBe(true);
       expect(part.material.polygonOffsetFactor).toBeGreaterThanOrEqual(1);
     });
+  });
+
+  it("keeps its base layer from standing out of the cloth, and leaves the skin's depth alone", () => {
+    const compiled = (name: string): string => {
+      const figure = new Group();
+      const material = new MeshStandardMaterial({ name });
+      figure.add(new Mesh(new SphereGeometry(), material));
+      drawBeneathCloth(figure);
+      const shader = { vertexShader: ShaderLib.standard.vertexShader };
+      material.onBeforeCompile(shader as WebGLProgramParametersWithUniforms, {} as WebGLRenderer);
+      return shader.vertexShader;
+    };
+    expect(compiled("skin")).toBe(ShaderLib.standard.vertexShader);
+    expect(compiled("base_layer")).toMatch(/gl_Position\.z = sunk/);
   });
 });
