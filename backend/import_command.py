@@ -1,28 +1,25 @@
 """`tryon garments import FILE.csv`: the same work as the route's, with a bar; a stop loses nothing."""
 
 import asyncio
-import csv
-import io
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import select
 
 from backend.brands.models import Brand
 from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database
-from backend.garments.csv_rows import FileRefused, ReadFile, RowProblem, read_garments
+from backend.garments.csv_rows import FileRefused, ReadFile, RowProblem, read_garments, refused_lines
 from backend.garments.imports import Imports, ImportService, ImportView
 from backend.settings import Settings
 from backend.tryons.service import OpenSessions
 
 BAR_WIDTH = 30
 SAY_EVERY_S = 0.2
-SPREADSHEET_COMMANDS = ("=", "+", "-", "@")
 
 
 class ImportRefused(ValueError):
@@ -39,18 +36,21 @@ def import_garments(settings: Settings, path: Path, brand_id: str | None) -> Imp
     except FileRefused as refused:
         raise ImportRefused(f"{path.name}: {refused}") from refused
     out = sys.stderr
-    view = asyncio.run(_run(settings, file, brand_id, out))
-    for problem in view.problems:
+    view, problems = asyncio.run(_run(settings, file, brand_id, out))
+    for problem in problems:
         place = f"line {problem.line}" + (f", {problem.column}" if problem.column else "")
         print(f"{path.name}: {place}: {problem.message} [{problem.code}]", file=out)
-    if view.problems:
+    if problems:
         left = path.with_suffix(".failed.csv")
-        left.write_text(_failed_lines(content, view.problems), encoding="utf-8")
+        left.write_text(refused_lines(content, problems), encoding="utf-8")
         print(f"The lines to mend are in {left}.", file=out)
     return view
 
 
-async def _run(settings: Settings, file: ReadFile, brand_id: str | None, out: TextIO) -> ImportView:
+async def _run(
+    settings: Settings, file: ReadFile, brand_id: str | None, out: TextIO
+) -> tuple[ImportView, list[RowProblem]]:
+    """What became of it, and every problem: the view shows the first of them alone."""
     clock: Clock = SystemClock()
     pooled = settings.database_pooler == "transaction"
     database = Database(settings.database_url, clock, pooled_by_transaction=pooled)
@@ -66,7 +66,7 @@ async def _run(settings: Settings, file: ReadFile, brand_id: str | None, out: Te
             async with database.transaction(read_only=True) as session:
                 row = await ImportService(session, clock).get(brand, row.id)
             bar.show(ImportView.of(row, clock.now()))
-        return ImportView.of(row, clock.now())
+        return ImportView.of(row, clock.now()), msgspec.convert(row.problems, list[RowProblem])
     finally:
         bar.close()
         await database.close()
@@ -114,24 +114,3 @@ class Bar:
     def close(self) -> None:
         if self.is_terminal and self._said_s:
             self.out.write("\n")
-
-
-def _failed_lines(content: bytes, problems: Sequence[RowProblem]) -> str:
-    """The lines that were refused with the reason beside them, ready to be mended and sent again."""
-    text = content.decode("utf-8-sig").splitlines()
-    separator = max(",;\t", key=text[0].count)
-    reasons: dict[int, list[str]] = {}
-    for problem in problems:
-        reasons.setdefault(problem.line, []).append(problem.message)
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
-    writer.writerow([*next(csv.reader([text[0]], delimiter=separator)), "reason"])
-    for line, said in sorted(reasons.items()):
-        cells = next(csv.reader([text[line - 1]], delimiter=separator))
-        writer.writerow([*map(_harmless, cells), " ".join(said)])
-    return out.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet would run what begins like a formula."""
-    return f"'{cell}" if cell.startswith(SPREADSHEET_COMMANDS) else cell

@@ -11,7 +11,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsException,
     ProblemDetailsPlugin,
 )
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 log = structlog.get_logger()
@@ -154,6 +154,17 @@ def _from_integrity(error: IntegrityError) -> ProblemDetailsException:
     return _about_blank(409, "It conflicts with what is stored already.")
 
 
+def _from_data(error: DataError) -> ProblemDetailsException:
+    """Postgres takes no NUL in a text, and no number beyond its column: the sender's, whatever field it stood in."""
+    log.warning("request.not_storable", exc_info=error)
+    return _from_app(InvalidRequest("A value cannot be stored: it holds a NUL character, or a number is too large."))
+
+
+def _from_depth(error: RecursionError) -> ProblemDetailsException:
+    log.warning("request.too_deep", exc_info=error)
+    return _from_app(BadJson("The body is nested too deeply."))
+
+
 def _from_database(error: OperationalError | PoolTimeout) -> ProblemDetailsException:
     log.error("database.failed", exc_info=error)
     return _about_blank(503, "The database did not answer in time.", {"Retry-After": str(RETRY_AFTER_S)})
@@ -172,6 +183,8 @@ def plugin() -> ProblemDetailsPlugin:
                 ValidationException: _from_validation,
                 HTTPException: _from_http,
                 IntegrityError: _from_integrity,
+                DataError: _from_data,
+                RecursionError: _from_depth,
                 OperationalError: _from_database,
                 PoolTimeout: _from_database,
                 Exception: _from_anything,

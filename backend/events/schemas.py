@@ -26,7 +26,7 @@ EVENT = Schema(
 
 class EventBatch(msgspec.Struct, frozen=True):
     events: Annotated[list[Any], Meta(extra_json_schema={"extra": {"max_items": MAX_EVENTS, "items": EVENT}})]
-    sent_at: datetime | None = None
+    sent_at: Annotated[datetime, Meta(tz=True)] | None = None
     """The sender's clock when it sent; lets us correct a wrong one."""
     visitor_id: Annotated[str, Meta(max_length=64)] | None = None
     token: str | None = None

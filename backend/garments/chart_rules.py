@@ -1,6 +1,5 @@
 """A size chart as brands write it → centimetres, or every row and column that is wrong. Pure."""
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -12,6 +11,8 @@ Unit = Literal["cm", "in"]
 Measures = Literal["garment", "body"]
 
 CM_PER_INCH = 2.54
+MOST = 1e6
+"""No measure in any unit; a whole number in JSON may be too large even for a float."""
 MAX_SIZES = 30
 MAX_MEASURES = 20
 MAX_SIZE_NAME = 32
@@ -190,7 +191,7 @@ def _row_problems(size: str, row: Any) -> Iterator[ChartProblem]:
         if measure not in RANGE_CM:
             known = ", ".join(RANGE_CM)
             yield ChartProblem("unknown_measure", f"{measure!r} is not one of {known}.", size, measure)
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MOST:
             yield ChartProblem("not_a_number", f"{measure} of size {size} is not a number.", size, measure)
 
 

@@ -31,7 +31,7 @@ from backend.garments.errors import (
     ProductTaken,
 )
 from backend.garments.models import Garment
-from backend.garments.schemas import GarmentChanges, GarmentPage, GarmentView, NewGarment
+from backend.garments.schemas import MAX_PRODUCT_ID, GarmentChanges, GarmentPage, GarmentView, NewGarment
 from backend.garments.service import GarmentService, check_size
 from backend.garments.uploads import kept_file
 
@@ -111,7 +111,7 @@ class GarmentController(Controller):
         state: State,
         cursor: FromQuery[str | None] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
-        shopify_product_id: FromQuery[int | None] = None,
+        shopify_product_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_PRODUCT_ID)] = None,
     ) -> GarmentPage:
         """Oldest first, by cursor."""
         rows, next_cursor = await garments.page(

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,11 @@ MAX_LINES = 50_000
 NEEDED = ("external_id", "name", "category", "size")
 CHART_COLUMNS = ("unit", "measures", "flat")
 OTHER_COLUMNS = ("stretch", "waist_at", "shopify_product_id", "colour", "fabric")
+REASON = "reason"
+"""What an earlier run said of the line; passed over."""
+COMMANDS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet would run a cell that begins so; an apostrophe before it makes it text."""
+MAX_PRODUCT_DIGITS = 19
 TRUE, FALSE = frozenset({"yes", "true", "1", "y"}), frozenset({"no", "false", "0", "n", ""})
 RANGE = re.compile(r"(\d+(?:[.,]\d+)?)\s*[-–—]\s*(\d+(?:[.,]\d+)?)")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
@@ -60,18 +65,7 @@ class FileRefused(Exception):
 
 def read_garments(content: bytes) -> ReadFile:
     """Raise `FileRefused` for what is no such table; else every garment, or every problem of it."""
-    if len(content) > MAX_FILE_BYTES:
-        raise FileRefused(f"A file has at most {MAX_FILE_BYTES:,} bytes; send it in parts.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileRefused("The file is not UTF-8 text.") from error
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    lines = list(_lines(table))
-    if not lines:
-        raise FileRefused("The file is empty.")
+    _, lines = read_lines(content)
     columns = [name.strip().lower() for name in lines[0][1]]
     _check_columns(columns)
     groups: dict[str, list[tuple[int, dict[str, str]]]] = {}
@@ -80,7 +74,7 @@ def read_garments(content: bytes) -> ReadFile:
         if len(cells) != len(columns):
             problems.append(RowProblem(number, None, "wrong_width", f"{len(cells)} cells, {len(columns)} columns."))
             continue
-        row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+        row = {column: _plain(cell.strip()) for column, cell in zip(columns, cells, strict=True)}
         if row["external_id"]:
             groups.setdefault(row["external_id"], []).append((number, row))
         else:
@@ -95,6 +89,56 @@ def read_garments(content: bytes) -> ReadFile:
             garments.append(garment)
     problems.sort(key=lambda one: one.line)
     return ReadFile(hashlib.sha256(content).hexdigest(), garments, problems, len(garments) + failed)
+
+
+def read_lines(content: bytes) -> tuple[str, list[tuple[int, list[str]]]]:
+    """The separator, and every line's cells with its number, the header first. Raises `FileRefused`."""
+    if len(content) > MAX_FILE_BYTES:
+        raise FileRefused(f"A file has at most {MAX_FILE_BYTES:,} bytes; send it in parts.")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileRefused("The file is not UTF-8 text.") from error
+    if "\0" in text:
+        raise FileRefused("The file holds NUL characters: save it as CSV, in UTF-8.")
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    lines = list(_lines(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)))
+    if not lines:
+        raise FileRefused("The file is empty.")
+    return separator, lines
+
+
+def refused_lines(content: bytes, problems: Sequence[RowProblem]) -> str:
+    """All lines of every garment that was refused, the reason beside those it is about: to be mended and sent again."""
+    separator, lines = read_lines(content)
+    columns = [name.strip().lower() for name in lines[0][1]]
+    reasons: dict[int, list[str]] = {}
+    for problem in problems:
+        reasons.setdefault(problem.line, []).append(problem.message)
+    names = {number: _name(columns, cells) for number, cells in lines[1:]}
+    refused = {names[number] for number in reasons if names.get(number)}
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=separator, lineterminator="\n")
+    writer.writerow([*(name for name in lines[0][1] if name.strip().lower() != REASON), REASON])
+    for number, cells in lines[1:]:
+        if number in reasons or names[number] in refused:
+            kept = [cell for place, cell in enumerate(cells) if columns[place : place + 1] != [REASON]]
+            writer.writerow(map(_harmless, [*kept, " ".join(reasons.get(number, []))]))
+    return out.getvalue()
+
+
+def _name(columns: list[str], cells: list[str]) -> str:
+    """Of the garment that a line is of; a line of another width says nothing."""
+    return cells[columns.index("external_id")].strip() if len(cells) == len(columns) else ""
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.lstrip(" ").startswith(COMMANDS) else cell
+
+
+def _plain(cell: str) -> str:
+    """Without the apostrophe that `_harmless` put before it."""
+    return cell[1:] if cell.startswith("'") and cell[1:].lstrip(" ").startswith(COMMANDS) else cell
 
 
 def _lines(table: Any) -> Iterator[tuple[int, list[str]]]:
@@ -119,7 +163,7 @@ def _check_columns(columns: list[str]) -> None:
     if missing:
         raise FileRefused(f"The first line must name the columns; {', '.join(missing)} is missing.")
     known = {*NEEDED, *CHART_COLUMNS, *OTHER_COLUMNS, *RANGE_CM}
-    strange = [name for name in columns if name not in known]
+    strange = [name for name in columns if name not in known and name != REASON]
     if strange:
         raise FileRefused(f"There is no column {strange[0]!r}. Known: {', '.join(sorted(known))}.")
     if len(set(columns)) != len(columns):
@@ -173,7 +217,8 @@ def _body(
     if flat not in TRUE | FALSE:
         problems.append(RowProblem(line, "flat", "not_yes_or_no", f"{flat[:40]!r} is neither yes nor no."))
     product = row.get("shopify_product_id", "")
-    if product and not product.isdecimal():
+    is_product = product.isdecimal() and len(product) <= MAX_PRODUCT_DIGITS
+    if product and not is_product:
         problems.append(RowProblem(line, "shopify_product_id", "not_a_number", f"{product[:40]!r} is not a number."))
     chart: dict[str, Any] = {"measures": row.get("measures") or "garment", "sizes": sizes, "flat": flat in TRUE}
     look = {name: row[name] for name in ("colour", "fabric") if row.get(name)}
@@ -182,7 +227,7 @@ def _body(
         "name": row["name"],
         "category": row["category"],
         "size_chart": chart | ({"unit": row["unit"]} if row.get("unit") else {}),
-        "shopify_product_id": int(product) if product.isdecimal() else None,
+        "shopify_product_id": int(product) if is_product else None,
         "waist_at": row.get("waist_at") or None,
         "fabric": {"stretch": row["stretch"]} if row.get("stretch") else None,
         **({"look": look} if look else {}),

@@ -1,13 +1,16 @@
 """Files of garments worked off a batch at a time, each one transaction: a stop loses nothing and repeats nothing."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
+import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -20,6 +23,8 @@ from backend.garments.models import DONE, RUNNING, Garment, GarmentImport
 from backend.garments.schemas import GarmentChanges, GarmentView, NewGarment
 from backend.garments.service import GarmentListener, GarmentService
 from backend.jobs.work import Priority
+
+log = structlog.get_logger()
 
 BATCH = 20
 MAX_PROBLEMS_SHOWN = 1000
@@ -126,7 +131,7 @@ class ImportService:
             try:
                 async with self.session.begin_nested():
                     made, changed = await self._take(brand_id, garment)
-            except (AppError, msgspec.ValidationError) as refused:
+            except (AppError, msgspec.ValidationError, DataError) as refused:
                 problems += _problems(garment, refused)
                 row.failed += 1
             else:
@@ -162,8 +167,10 @@ def _content(garment: Garment) -> dict[str, object]:
     return {name: getattr(view, name) for name in names}
 
 
-def _problems(rows: GarmentRows, refused: AppError | msgspec.ValidationError) -> list[RowProblem]:
+def _problems(rows: GarmentRows, refused: AppError | msgspec.ValidationError | DataError) -> list[RowProblem]:
     """In the lines and columns of the file."""
+    if isinstance(refused, DataError):
+        return [RowProblem(rows.line, None, "invalid_value", "A value of it cannot be stored.")]
     if isinstance(refused, msgspec.ValidationError):
         column = str(refused).rpartition("$.")[2].rstrip("`").partition(".")[0] if "$." in str(refused) else None
         return [RowProblem(rows.line, column, "invalid_value", str(refused).partition(" - at")[0])]
@@ -185,18 +192,25 @@ class Imports:
         self.listeners = listeners
 
     async def run_due(self) -> int:
-        """A second's worth of what there is; how many batches that was."""
+        """A second's worth of what there is, one batch of each in turn; how many batches that was."""
         async with self.database.transaction(read_only=True) as session:
             found = await session.execute(
                 select(GarmentImport.brand_id, GarmentImport.id)  # tenant: the background loop works for every brand
                 .where(GarmentImport.state == RUNNING)
                 .order_by(GarmentImport.id)
             )
-            waiting = [(row.brand_id, row.id) for row in found.all()]
+            waiting = deque((row.brand_id, row.id) for row in found.all())
         batches, until = 0, time.monotonic() + STEP_S
-        for brand_id, import_id in waiting:
-            while time.monotonic() < until and await self.work(brand_id, import_id):
-                batches += 1
+        while waiting and time.monotonic() < until:
+            brand_id, import_id = waiting.popleft()
+            try:
+                has_more = await self.work(brand_id, import_id)
+            except Exception:
+                log.exception("import.failed", import_id=str(import_id))  # it stays where it is; the others go on
+                continue
+            batches += 1
+            if has_more:
+                waiting.append((brand_id, import_id))
         return batches
 
     async def work(self, brand_id: UUID, import_id: UUID) -> bool:

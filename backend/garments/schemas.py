@@ -13,7 +13,8 @@ from gpu_worker.contract import LookParams, SizeReport
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]
-ProductId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+MAX_PRODUCT_ID = 2**63 - 1
+ProductId = Annotated[int, Meta(ge=1, le=MAX_PRODUCT_ID)]
 
 
 class SizeChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ import pytest
 from litestar import Litestar, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.core import problems
@@ -36,6 +36,7 @@ FAILURES: dict[str, Exception] = {
     "duplicate": IntegrityError("insert into secret", {"secret": 1}, Exception("secret")),
     "locked": OperationalError("update secret", {"secret": 1}, Exception("database is locked")),
     "pool": PoolTimeout("QueuePool limit reached"),
+    "unstorable": DataError("insert into secret", {"secret": 1}, Exception("cannot contain NUL")),
     "fault": RuntimeError("secret"),
 }
 
@@ -47,6 +48,10 @@ async def fail(name: FromPath[str]) -> None:
 
 @post("/typed", request_max_body_size=100)
 async def typed(data: JSONBody[Height]) -> None: ...
+
+
+@post("/untyped")
+async def untyped(data: JSONBody[list[Any]]) -> None: ...
 
 
 ROWS = [
@@ -61,9 +66,11 @@ ROWS = [
     ("GET", "/locked", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
     ("GET", "/pool", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
     ("GET", "/fault", None, 500, "internal_server_error", "Internal Server Error", "The fault was logged."),
+    ("GET", "/unstorable", None, 422, "invalid_request", "Request is not valid", None),
     ("POST", "/typed", b'{"height_cm": "x"}', 422, "invalid_request", "Request is not valid", None),
     ("POST", "/typed", b'{"height_cm": 1, "extra": 2}', 422, "invalid_request", "Request is not valid", None),
     ("POST", "/typed", b"{", 400, "bad_json", "Body is not valid JSON", None),
+    ("POST", "/untyped", b"[" * 9999 + b"]" * 9999, 400, "bad_json", "Body is not valid JSON", None),
     ("POST", "/typed", b"[" * 200, 413, "body_too_large", "Request is too large", None),
 ]  # fmt: skip
 
@@ -72,7 +79,7 @@ ROWS = [
 async def test_failure_is_a_problem(
     method: str, path: str, body: Any, status: int, code: str, title: str, detail: str | None
 ) -> None:
-    app = Litestar([fail, typed], plugins=[problems.plugin()], openapi_config=None)
+    app = Litestar([fail, typed, untyped], plugins=[problems.plugin()], openapi_config=None)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://small.test") as http:
         answer = await http.request(method, path, content=body)

@@ -54,6 +54,13 @@ class TestBatch:
         assert shown.payload == {"load_ms": 812.5, "bytes": 110_000}
         assert shown.occurred_at == shown.received_at == clock.now()
 
+    async def test_a_sending_time_without_its_zone_is_refused(
+        self, http: httpx.AsyncClient, given: Given, clock: HandClock
+    ) -> None:
+        shopper = await given.shopper(await given.brand())
+        answer = await send(http, shopper, made(clock), sent_at="2026-03-02T09:30:00")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
     async def test_repeat_inside_a_batch_is_a_duplicate(
         self, http: httpx.AsyncClient, given: Given, clock: HandClock
     ) -> None:

@@ -92,6 +92,7 @@ class TestRefusedChart:
             ({"S": {"length": 70}}, [("no_girth", None, None)]),
             ({"S": {"chest": 0}}, [("out_of_range", "S", "chest")]),
             ({"S": {"chest": -96}}, [("out_of_range", "S", "chest")]),
+            ({"S": {"chest": 10**400}}, [("not_a_number", "S", "chest")]),
             ({"": {"chest": 96}}, [("bad_size_name", "", None)]),
             ({"S" * 33: {"chest": 96}}, [("bad_size_name", "S" * 33, None)]),
             ({"S": {"chest": 96}, " S ": {"chest": 99}}, [("duplicate_size", " S ", None)]),

@@ -103,7 +103,7 @@ class TestListGarments:
         page = await http.get("/v1/garments", headers=brand.headers, params={"shopify_product_id": 9})
         assert [garment["id"] for garment in page.json()["items"]] == [made["id"]]
 
-    @pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": 0}, {"limit": 201}])
+    @pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": 0}, {"limit": 201}, {"shopify_product_id": 2**63}])
     async def test_wrong_query(self, query: dict[str, Any], http: httpx.AsyncClient, brand: GivenBrand) -> None:
         assert (await http.get("/v1/garments", headers=brand.headers, params=query)).status_code == 422
 

@@ -1,5 +1,6 @@
 """A file of garments: every line counts once, whatever stops in between, and what is wrong is told by line."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from litestar import Litestar
 
 from backend.cli import main
-from backend.garments.csv_rows import FileRefused, read_garments
+from backend.garments import imports as imports_module
+from backend.garments.csv_rows import FileRefused, read_garments, refused_lines
 from backend.garments.imports import BATCH, Imports
 from backend.settings import Settings
 from tests.factories import Given, GivenBrand
@@ -148,12 +150,57 @@ class TestImport:
 
     @pytest.mark.parametrize(
         "table",
-        [b"", b"\xff\xfe\x00", b"name,size\nTee,M\n", f"{HEADER},price\n".encode(), f"{HEADER},name\n".encode()],
-        ids=["empty", "no text", "columns missing", "column unknown", "column twice"],
+        [
+            b"",
+            b"\xff\xfe\x00",
+            tees(1).replace("Tee 0", "Tee\0").encode(),
+            b"name,size\nTee,M\n",
+            f"{HEADER},price\n".encode(),
+            f"{HEADER},name\n".encode(),
+        ],
+        ids=["empty", "no text", "NUL", "columns missing", "column unknown", "column twice"],
     )
     async def test_what_is_no_such_table_is_refused(self, table: bytes, importing: Import) -> None:
         answer = await importing.send(table)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_file")
+
+    async def test_one_import_that_cannot_go_on_holds_up_no_other(
+        self, importing: Import, given: Given, http: httpx.AsyncClient, app: Litestar, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stuck = (await importing.send(tees(1))).json()
+        other = Import(http, await given.brand(), app)
+        begun = (await other.send(tees(1))).json()
+        work = Imports.work
+
+        async def failing(self: Imports, brand_id: UUID, import_id: UUID) -> bool:
+            if str(import_id) == stuck["id"]:
+                raise RuntimeError("no garment's fault")
+            return await work(self, brand_id, import_id)
+
+        monkeypatch.setattr(Imports, "work", failing)
+        await importing.work()
+        assert (await other.read(begun))["state"] == "done"
+        monkeypatch.undo()
+        await importing.work()
+        assert (await importing.read(stuck))["made"] == 1
+
+    async def test_imports_take_turns(
+        self, importing: Import, given: Given, http: httpx.AsyncClient, app: Litestar, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await importing.send(tees(2 * BATCH))
+        await Import(http, await given.brand(), app).send(tees(BATCH))
+        turns: list[UUID] = []
+        work = Imports.work
+
+        async def noting(self: Imports, brand_id: UUID, import_id: UUID) -> bool:
+            turns.append(import_id)
+            return await work(self, brand_id, import_id)
+
+        monkeypatch.setattr(Imports, "work", noting)
+        monkeypatch.setattr(imports_module, "STEP_S", 60)
+        await importing.work()
+        assert len(turns) == 3
+        assert turns[0] == turns[2] != turns[1]
 
     async def test_too_large_a_file_is_refused(self, importing: Import) -> None:
         assert (await importing.send(b"x" * 5_000_001)).status_code == 413
@@ -179,9 +226,57 @@ class TestReading:
         table = "external_id,name,category,size,chest\nA,=cmd|' /C calc',t-shirt,M,=1+1\n"
         assert [one.column for one in read_garments(table.encode()).problems] == ["chest"]
 
+    @pytest.mark.parametrize("digits", [20, 5000])
+    def test_a_product_of_too_many_digits_is_told(self, digits: int) -> None:
+        table = f"external_id,name,category,size,chest,shopify_product_id\nA,Tee,t-shirt,M,102,{'9' * digits}\n"
+        assert [one.column for one in read_garments(table.encode()).problems] == ["shopify_product_id"]
+
     def test_a_million_lines_are_refused_by_size(self) -> None:
         with pytest.raises(FileRefused, match="at most"):
             read_garments(("a,b,c,d\n" * 1_000_000).encode())
+
+
+class TestRefusedLines:
+    def test_a_mended_file_is_whole_garments(self) -> None:
+        """A garment is refused whole: its sound lines must come along, or it would be made without their sizes."""
+        table = f"{HEADER}\nA,Good,t-shirt,cm,garment,M,102,70,\nB,Tee,t-shirt,cm,garment,S,96,68,\nB,,,,,M,wide,70,\n"
+        left = refused_lines(table.encode(), read_garments(table.encode()).problems)
+        assert left.splitlines() == [
+            f"{HEADER},reason",
+            "B,Tee,t-shirt,cm,garment,S,96,68,,",
+            "B,,,,,M,wide,70,,'wide' is not a number.",
+        ]
+        mended = read_garments(left.replace("wide,", "102,").encode())
+        assert [list(garment.lines) for garment in mended.garments] == [["S", "M"]]
+
+    def test_again_has_one_column_of_reasons(self) -> None:
+        table = f"{HEADER}\nB,Tee,t-shirt,cm,garment,M,wide,70,\nF,Short\n"
+        for _ in range(2):
+            left = refused_lines(table.encode(), read_garments(table.encode()).problems)
+            table = left
+        assert left.splitlines()[0] == f"{HEADER},reason"
+        assert left.splitlines()[1] == "B,Tee,t-shirt,cm,garment,M,wide,70,,'wide' is not a number."
+
+    @pytest.mark.parametrize("command", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1"])
+    def test_nothing_in_it_is_a_formula(self, command: str) -> None:
+        """Not in a cell, and not where a reason repeats one."""
+        table = f"external_id,name,category,size,chest\nA,{command},t-shirt,{command},wide\nA,,,{command},96\n"
+        left = refused_lines(table.encode(), read_garments(table.encode()).problems)
+        cells = [cell for line in csv.reader(left.splitlines()) for cell in line]
+        assert any(command.strip() in cell for cell in cells)
+        assert not any(cell.strip().startswith(("=", "+", "-", "@")) for cell in cells)
+
+    def test_a_name_like_a_formula_comes_back_as_it_was(self) -> None:
+        table = "external_id,name,category,size,chest\nA,-Tee-,t-shirt,M,wide\n"
+        left = refused_lines(table.encode(), read_garments(table.encode()).problems)
+        assert read_garments(left.replace("wide,", "102,").encode()).garments[0].body["name"] == "-Tee-"
+
+    def test_lines_are_counted_as_they_were_read(self) -> None:
+        """A quoted cell may hold a line break; other characters break lines for some programs and not for us."""
+        table = 'external_id,name,category,size,chest\nA,"Two\nlines",t-shirt,M,102\nB,Sep\u2028arated,t-shirt,M,wide\n'
+        left = refused_lines(table.encode(), read_garments(table.encode()).problems)
+        assert "B,Sep\u2028arated,t-shirt,M,wide,'wide' is not a number.\n" in left
+        assert "Two" not in left
 
 
 class TestCommand:
