@@ -45,6 +45,8 @@ class Chore(msgspec.Struct, frozen=True):
     kind: str
     progress: dict[str, object]
     """What an earlier run noted before it died; empty at a fresh start."""
+    done_at: datetime | None = None
+    """When a run last succeeded."""
 
 
 Run = Callable[[Chore], Awaitable[None]]
@@ -123,7 +125,7 @@ class Chores:
         return len(due)
 
     async def plan(self) -> int:
-        """The regular ones, for shops that do not have them yet."""
+        """The regular ones, for shops that do not have them yet, or have them no more since they took the app out."""
         async with self.database.transaction(read_only=True) as session:
             brands = (
                 await session.scalars(
@@ -132,7 +134,11 @@ class Chores:
             ).all()
             known = {
                 (row.brand_id, row.kind)
-                for row in await session.execute(select(ShopifyChore.brand_id, ShopifyChore.kind))  # tenant: all shops
+                for row in await session.execute(
+                    select(ShopifyChore.brand_id, ShopifyChore.kind).where(  # tenant: all shops
+                        ShopifyChore.due_at.is_not(None)
+                    )
+                )
             }
         missing = [
             (brand_id, kind)
@@ -192,7 +198,7 @@ class Chores:
                     .where(ShopifyChore.brand_id == brand_id, ShopifyChore.id == chore_id)
                 )
             ).one()
-            return Chore(row[0].id, row[0].brand_id, row[1] or "", row[0].kind, row[0].progress)
+            return Chore(row[0].id, row[0].brand_id, row[1] or "", row[0].kind, row[0].progress, row[0].done_at)
 
     async def _finish(self, chore: Chore, wanted: int) -> None:
         """If it was asked for meanwhile, that request stands."""

@@ -1,6 +1,9 @@
-"""Every night two days are looked at again: what a lost webhook would have said of an order or product is known."""
+"""Every night two days are looked at again: what a lost webhook would have said of an order or product is known.
 
-from datetime import timedelta
+More than two, when the night before last did not succeed: webhooks are given up after a day without a usable token.
+"""
+
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -20,6 +23,10 @@ from backend.shopify.topics import SESSION_PROPERTY
 log = structlog.get_logger()
 
 LOOK_BACK = timedelta(hours=48)
+MARGIN = timedelta(hours=24)
+"""Before the last success: what changed while that run was reading."""
+MAX_LOOK_BACK = timedelta(days=60)
+"""Shopify shows no older orders to an app without `read_all_orders`."""
 
 
 class Reconcile:
@@ -31,7 +38,7 @@ class Reconcile:
         self.catalogue = catalogue
 
     async def orders_of(self, chore: Chore) -> None:
-        since = self._since()
+        since = self._since(chore.done_at)
         after: str | None = None
         read = 0
         while True:
@@ -48,7 +55,7 @@ class Reconcile:
 
     async def products_of(self, chore: Chore) -> None:
         after: str | None = None
-        since = self._since()
+        since = self._since(chore.done_at)
         while True:
             page = (await self.admin.run(chore.shop, PRODUCTS, {"query": f"updated_at:>='{since}'", "after": after}))[
                 "products"
@@ -63,8 +70,10 @@ class Reconcile:
                 return
             after = page["pageInfo"]["endCursor"]
 
-    def _since(self) -> str:
-        return (self.clock.now() - LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _since(self, done_at: datetime | None) -> str:
+        now = self.clock.now()
+        since = min(now - LOOK_BACK, (done_at or now) - MARGIN)
+        return max(since, now - MAX_LOOK_BACK).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def reasons_of(self, chore: Chore) -> None:
         """Reasons that merchants may meet and our table does not know: told to the operator, counted as `other`."""

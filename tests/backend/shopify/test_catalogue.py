@@ -323,3 +323,16 @@ class TestChores:
         await scene.tell("app/uninstalled", {"id": 1, "myshopify_domain": scene.shop.domain})
         await chores(scene)
         assert {row.due_at for row in await scene.rows(ShopifyChore) if row.kind != "read_plan"} == {None}
+
+    async def test_shop_that_comes_back_is_looked_after_again(self, scene: Scene) -> None:
+        await scene.work.look_round()
+        scene.shop.uninstall()
+        await scene.tell("app/uninstalled", {"id": 1, "myshopify_domain": scene.shop.domain})
+        await chores(scene)
+        scene.shop.is_installed = True
+        token = scene.fake.session_token(scene.shop.domain)
+        assert (await scene.http.get("/admin", params={"id_token": token})).status_code == 200
+        scene.clock.advance(minutes=1)
+        await scene.work.look_round()
+        regular = {kind for kind, spec in scene.work.chores.specs.items() if spec.every is not None}
+        assert regular <= {row.kind for row in await scene.rows(ShopifyChore) if row.due_at is not None}

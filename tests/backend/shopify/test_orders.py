@@ -365,6 +365,23 @@ class TestAnyOrder:
         await scene.work.chores.run_due()
         assert len(await scene.events("purchase_completed")) == 1
 
+    async def test_what_happened_while_no_token_was_usable_is_made_good(self, scene: Scene) -> None:
+        """Webhooks of that time are given up after a day; the look back reaches to the last that succeeded."""
+        await scene.work.look_round()
+        await scene.work.chores.run_due()
+        scene.shop.revoke_tokens()
+        scene.clock.advance(days=1)
+        order = scene.place((await scene.try_on())["id"])
+        scene.clock.advance(days=9)
+        await scene.work.chores.run_due()
+        assert await scene.lines() == []
+        for _ in range(2):
+            token = scene.fake.session_token(scene.shop.domain)
+            await scene.http.get("/admin", params={"id_token": token})
+        scene.clock.advance(hours=3)
+        await scene.work.chores.run_due()
+        assert [line.line_ref for line in await scene.lines()] == [str(order.lines[0].id)]
+
 
 class TestPixel:
     async def _linked(self, scene: Scene, order: Order, session: dict[str, Any], **how: Any) -> httpx.Response:
