@@ -157,20 +157,24 @@ export class Clothes {
   }
 }
 
-/** A bar of the colours with the room that each end and the middle mean. */
+/** What the colours mean, and beside the figure's legs, where it is seen with them, a bar of them. */
 function heatLegend(words: Wording, units: UnitSystem): HTMLElement {
-  const bar = el("span", { class: "clothes__bar", attributes: { "aria-hidden": "true" } });
-  bar.style.background = heatGradient("to right");
+  const bar = el("span", { class: "clothes__bar" });
+  bar.style.background = heatGradient("to top");
   const marks = HEAT_STOPS.map(({ easeCm }) => {
     const mark = el("span", { text: showLength(easeCm, units, words) });
-    mark.style.left = `${heatPlacePercent(easeCm)}%`;
+    mark.style.bottom = `${heatPlacePercent(easeCm)}%`;
     return mark;
   });
   return el(
     "div",
     { class: "clothes__legend", attributes: { hidden: true } },
     el("p", { class: "hint", text: words.text("viewer.heat.meaning") }),
-    bar,
-    el("div", { class: "clothes__marks", attributes: { "aria-hidden": "true" } }, ...marks),
+    el(
+      "div",
+      { class: "clothes__scale", attributes: { "aria-hidden": "true" } },
+      bar,
+      el("div", { class: "clothes__marks" }, ...marks),
+    ),
   );
 }
