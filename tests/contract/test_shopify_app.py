@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from backend.shopify.topics import resource_of
+
 FOLDER = Path(__file__).resolve().parents[2] / "shopify_extension"
 RECORDS = ("shopify.app.toml", "shopify.app.dev.toml")
 OF_A_RECORD = {"client_id", "name", "application_url", "auth", "app_proxy"}
@@ -17,6 +19,13 @@ TOPICS = {
     "returns/approve", "returns/process", "returns/update", "returns/close", "returns/cancel", "returns/reopen",
     "products/update", "products/delete",
 }  # fmt: skip
+BODIES: dict[str, tuple[dict[str, Any], str]] = {
+    "orders/create": ({"id": 7, "updated_at": "2026-11-01T10:00:00Z", "line_items": []}, "order:7"),
+    "orders/edited": ({"order_edit": {"id": 3, "order_id": 7, "line_items": {"additions": []}}}, "order:7"),
+    "refunds/create": ({"id": 5, "order_id": 7, "created_at": "2026-11-01T10:00:00Z"}, "order:7"),
+    "products/update": ({"id": 9, "updated_at": "2026-11-01T10:00:00Z", "status": "active"}, "product:9"),
+}  # fmt: skip
+"""As Shopify documents them, in part, and what the worker must still read out of them. An edit is nested."""
 PERSONAL = {"email", "phone", "customer", "billing_address", "shipping_address", "note", "browser_ip", "client_details"}
 
 
@@ -45,6 +54,13 @@ class TestAppRecord:
             assert not fields & PERSONAL
             if {"orders/create", "products/update"} & set(one.get("topics", [])):
                 assert {"id", "updated_at"} <= fields
+
+    @pytest.mark.parametrize("topic", BODIES)
+    def test_what_is_left_of_a_body_still_names_its_object(self, name: str, topic: str) -> None:
+        body, resource = BODIES[topic]
+        (said,) = (one for one in read(name)["webhooks"]["subscriptions"] if topic in one.get("topics", []))
+        kept = {field: body[field] for field in said["include_fields"] if field in body}
+        assert resource_of(topic, kept) == resource
 
     def test_lives_on_https_and_is_embedded(self, name: str) -> None:
         app = read(name)
