@@ -115,7 +115,8 @@ class AvatarController(Controller):
         avatar_id = existing.id if existing else uuid7()
         async with kept_photos(state.store, principal.brand_id, user_id, avatar_id, photos) as kept:
             order = msgspec.structs.replace(order, photos=kept)
-            ordered = await avatars.create(principal, user_id, avatar_id, order)
+            was_there = existing is not None
+            ordered = await avatars.create(principal, user_id, avatar_id, order, was_there=was_there)
         return await _answer(state, principal, ordered)
 
     @put(

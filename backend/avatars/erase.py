@@ -1,6 +1,5 @@
 """An avatar gone, and its shopper forgotten: rows and events at once, objects after the commit, with a receipt."""
 
-from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -14,12 +13,9 @@ from backend.core.auth import Principal, ShopperContext
 from backend.core.clock import Clock
 from backend.core.storage import AVATARS, PHOTOS, person_prefix
 from backend.shoppers import service as shoppers
-from backend.shoppers.erasures import LEASE
+from backend.shoppers.erasures import LAST_UPLOAD, LEASE
 from backend.shoppers.errors import ConsentNotFound
 from backend.shoppers.models import Consent, Erasure
-
-LAST_UPLOAD = timedelta(minutes=35)
-"""An upload address signed a moment ago has run out by then."""
 
 
 class AvatarErasure:
@@ -66,10 +62,10 @@ class AvatarErasure:
             user_id=shopper.user_id,
             metadata={"version": consent.version, "purpose": PURPOSE},
         )
-        avatar = await self.avatars.of_user(shopper.brand_id, shopper.user_id)
+        avatar = await self.avatars.of_user(shopper.brand_id, shopper.user_id, for_update=True)
         if avatar is None or avatar.id != consent.avatar_id or avatar.consent_id is None:
             return []
-        return await self.erase(shopper, avatar.id, reason="consent_withdrawn")
+        return await self.erase_found(avatar, reason="consent_withdrawn")
 
     def _order_deletion(self, avatar: Avatar, reason: str) -> list[Erasure]:
         """Photos by prefix and, should one lie elsewhere, by key; meshes once more after the last upload.

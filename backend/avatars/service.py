@@ -16,6 +16,7 @@ from backend.brands.models import Brand
 from backend.core.auth import BrandContext, Principal, ShopperContext
 from backend.core.clock import Clock
 from backend.core.db import insert_new
+from backend.core.problems import Unauthorized, Unavailable
 from backend.core.storage import AVATARS, GLB, NPZ, PHOTOS, person_prefix
 from backend.events.service import EventService
 from backend.jobs import states
@@ -24,6 +25,7 @@ from backend.jobs.service import JobService
 from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
 from backend.shoppers.erasures import ErasureService
 from backend.shoppers.models import Consent
+from backend.shoppers.service import is_live
 from gpu_worker.contract import MEASUREMENTS, AvatarParams
 from gpu_worker.estimators import questionnaire
 from gpu_worker.estimators.questionnaire import Estimate, FactRefused, Facts
@@ -122,23 +124,34 @@ class AvatarService:
         return await self.jobs.get(avatar.brand_id, avatar.job_id) if avatar.job_id else None
 
     async def known(self, avatar: Avatar, order: AvatarOrder) -> Ordered | None:
-        """The avatar, where this order changes nothing of it: the newest one again, or its facts without the photo."""
+        """The avatar, where this order changes nothing of it: the newest one again, or its facts without the photo.
+
+        Where that photo was refused and there is no mesh, the facts alone may still make one.
+        """
         job = await self.newest_job(avatar)
         if job is None or job.state == states.CANCELLED or (job.state == states.FAILED and job.is_retryable):
             return None
         is_same = avatar.facts == msgspec.to_builtins(order.params) and not order.hashes
-        if not is_same and job.cache_key != await self._cache_key(avatar, order):
+        if (not is_same or avatar.status == FAILED) and job.cache_key != await self._cache_key(avatar, order):
             return None
         return Ordered(avatar, job, is_new=False)
 
     # ---- ordering ---------------------------------------------------------------------------------------------------
 
-    async def create(self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder) -> Ordered:
-        """The shopper's one avatar, made or estimated anew. `avatar_id` is used if there is none yet."""
+    async def create(
+        self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder, *, was_there: bool = False
+    ) -> Ordered:
+        """The shopper's one avatar, made or estimated anew. `avatar_id` is used if there is none yet.
+
+        was_there : it had that id when its photos were put away; if it is gone, so are they, and its folder with them
+        """
         is_first = await self._insert(principal, user_id, avatar_id, order)
         avatar = await self.of_user(principal.brand_id, user_id, for_update=True)
         if avatar is None:
             raise LookupError("The avatar that was just inserted is not there.")
+        await self._refuse_the_erased(principal)
+        if is_first and was_there:
+            raise Unavailable("The figure was deleted meanwhile; send this again.")
         known = None if is_first else await self.known(avatar, order)
         if known is not None:
             self._discard(avatar, order.photos)
@@ -170,6 +183,13 @@ class AvatarService:
         now = self.clock.now()
         if now - avatar.last_used_at >= USED_RESOLUTION:
             avatar.last_used_at = now
+
+    async def _refuse_the_erased(self, principal: Principal) -> None:
+        """The token was looked at before this transaction: whoever was erased in between is not brought back by it."""
+        if isinstance(principal, ShopperContext) and principal.auth_time is not None:
+            who = principal.brand_id, principal.user_id, principal.auth_time
+            if not await is_live(self.session, *who):
+                raise Unauthorized
 
     async def _insert(self, principal: Principal, user_id: UUID, avatar_id: UUID, order: AvatarOrder) -> bool:
         """True: this order made it. Two at once meet one row."""

@@ -4,6 +4,7 @@ A brand calls with `Authorization: Bearer tryon_…` (an API key), a shopper's f
 The two checks themselves belong to `brands` and `shoppers`; `create_app` hands them in as ports.
 """
 
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -37,6 +38,8 @@ class ShopperContext(msgspec.Struct, frozen=True, tag=True):
     brand_id: UUID
     user_id: UUID
     origin: str
+    auth_time: datetime | None = None
+    """Of the token; None where the service itself acts for the shopper."""
 
 
 class PixelContext(msgspec.Struct, frozen=True, tag=True):

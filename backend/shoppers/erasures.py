@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 BATCH = 50
 LEASE = timedelta(seconds=30)
+LAST_UPLOAD = timedelta(hours=2, minutes=5)
+"""An upload address signed a moment ago has run out by then: Supabase's live for two hours, whatever is asked."""
 FIRST_BACKOFF, MAX_BACKOFF = timedelta(seconds=1), timedelta(minutes=10)
 
 

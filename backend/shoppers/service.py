@@ -99,7 +99,7 @@ class ShopperService:
             install_id=row.install_id,
             product_id=row.product_id,
         )
-        if not await is_live(self.session, claims):
+        if not await is_live(self.session, *_whose(claims)):
             raise Unauthorized
         await self._mark_seen(claims, now)
         return claims, tokens.issue(self.signing_key, claims, now)
@@ -108,7 +108,7 @@ class ShopperService:
         """A fresh token with the same shopper and the same `auth_time`, for 24 h after it."""
         now = self.clock.now()
         claims = tokens.verify(self.signing_key, token, now)
-        if now - claims.auth_time >= RENEWAL_LIMIT or not await is_live(self.session, claims):
+        if now - claims.auth_time >= RENEWAL_LIMIT or not await is_live(self.session, *_whose(claims)):
             raise Unauthorized
         await self._mark_seen(claims, now)
         return claims, tokens.issue(self.signing_key, claims, now)
@@ -166,19 +166,19 @@ async def forget(session: AsyncSession, brand_id: UUID, user_id: UUID, now: date
     )
 
 
-async def is_live(session: AsyncSession, claims: ShopperClaims) -> bool:
+async def is_live(session: AsyncSession, brand_id: UUID, user_id: UUID, auth_time: datetime) -> bool:
     """The shopper still exists and has not voided tokens as old as this one, and the shop has not taken the app out."""
     row = (
         await session.execute(
             select(Shopper.tokens_valid_after)
             .join(Brand, Brand.id == Shopper.brand_id)
-            .where(Shopper.brand_id == claims.brand_id, Shopper.id == claims.user_id, Brand.uninstalled_at.is_(None))
+            .where(Shopper.brand_id == brand_id, Shopper.id == user_id, Brand.uninstalled_at.is_(None))
         )
     ).one_or_none()
     if row is None:
         return False
     valid_after: datetime | None = row.tokens_valid_after
-    return valid_after is None or claims.auth_time >= valid_after
+    return valid_after is None or auth_time >= valid_after
 
 
 class ShopperTokens:
@@ -192,6 +192,10 @@ class ShopperTokens:
     async def authenticate(self, credential: str) -> ShopperContext:
         claims = tokens.verify(self.signing_key, credential, self.clock.now())
         async with self.database.transaction(read_only=True) as session:
-            if not await is_live(session, claims):
+            if not await is_live(session, *_whose(claims)):
                 raise Unauthorized
-        return ShopperContext(brand_id=claims.brand_id, user_id=claims.user_id, origin=claims.origin)
+        return ShopperContext(claims.brand_id, claims.user_id, claims.origin, claims.auth_time)
+
+
+def _whose(claims: ShopperClaims) -> tuple[UUID, UUID, datetime]:
+    return claims.brand_id, claims.user_id, claims.auth_time

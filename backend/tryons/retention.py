@@ -19,10 +19,11 @@ class WornRetention:
         self.database = database
         self.clock = clock
         self._hourly = Every(INTERVAL, clock)
+        self._is_behind = False
 
     async def run_if_due(self) -> int:
-        """Once an hour; the first time at once. How many went."""
-        return await self.run() if self._hourly.is_due() else 0
+        """Once an hour, the first time at once, and as long as there are more than went. How many went."""
+        return await self.run() if self._hourly.is_due() or self._is_behind else 0
 
     async def run(self) -> int:
         async with self.database.transaction(read_only=True) as session:
@@ -32,6 +33,7 @@ class WornRetention:
                 .limit(BATCH)
             )
             ids = list(found.all())
+        self._is_behind = len(ids) == BATCH
         for worn_id in ids:
             async with self.database.transaction() as session:
                 worn = await session.scalar(

@@ -225,6 +225,19 @@ class TestRefusedPhoto:
         refused = await rows(app.state.database, "select count(*) from events where event_type = 'photo_refused'")
         assert refused == [(1,)]
 
+    async def test_the_facts_alone_still_make_a_figure(
+        self, http: httpx.AsyncClient, shopper: GivenShopper, endpoint: ScriptedEndpoint, step: Step, finish: Finish
+    ) -> None:
+        created = await create(http, shopper, picture(), consent_version="1")
+        await step()
+        endpoint.fail(endpoint.newest, "photo_no_person", is_retryable=False)
+        await step()
+        again = await create(http, shopper)
+        assert (again.status_code, again.json()["status"], again.json()["error"]) == (202, "pending", None)
+        await step()
+        await finish(endpoint.newest)
+        assert (await http.get(created.headers["location"], headers=shopper.headers)).json()["status"] == "ready"
+
     async def test_later_photo_refused_changes_nothing_that_stood(
         self, http: httpx.AsyncClient, shopper: GivenShopper, endpoint: ScriptedEndpoint, step: Step, finish: Finish
     ) -> None:

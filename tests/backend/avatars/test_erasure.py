@@ -103,11 +103,62 @@ class TestDeleteAvatar:
         await step()
         await http.delete(created.headers["location"], headers=shopper.headers)
         await finish(endpoint.newest)
-        clock.advance(minutes=40)
+        clock.advance(hours=2, minutes=10)
         await step()
         kept = [one async for one in app.state.store.list("avatars", f"{shopper.brand_id}/{shopper.id}/")]
         assert kept == []
         assert await rows(app.state.database, "select count(*) from erasures where done_at is null") == [(0,)]
+
+    @pytest.mark.parametrize("is_stored_before", [True, False])
+    async def test_an_order_that_was_on_its_way_does_not_bring_the_figure_back(
+        self,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        shopper: GivenShopper,
+        clock: HandClock,
+        monkeypatch: pytest.MonkeyPatch,
+        is_stored_before: bool,
+    ) -> None:
+        """Its token was good when it came; the deletion was answered while its photo was put away."""
+        created = await create(http, shopper)
+        clock.advance(seconds=1)
+        put = app.state.store.put
+
+        async def deleting(*place: object, **more: object) -> object:
+            monkeypatch.undo()
+            stored = await put(*place, **more) if is_stored_before else None
+            answer = await http.delete(created.headers["location"], headers=shopper.headers)
+            assert answer.status_code == 200
+            return stored or await put(*place, **more)
+
+        monkeypatch.setattr(app.state.store, "put", deleting)
+        late = await create(http, shopper, picture(), consent_version="1")
+        assert late.status_code == 401
+        assert await rows(app.state.database, "select count(*) from avatars") == [(0,)]
+        assert await rows(app.state.database, "select count(*) from consents") == [(0,)]
+        assert await stored_photos(app, shopper) == 0
+
+    async def test_a_brand_s_order_that_was_on_its_way_is_to_be_sent_again(
+        self, app: Litestar, http: httpx.AsyncClient, given: Given, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Under the old id its files would go with the second look for late uploads."""
+        brand = await given.brand()
+        avatar = await given.avatar(brand, user_ref="c-1")
+        put = app.state.store.put
+
+        async def deleting(*place: object, **more: object) -> object:
+            monkeypatch.undo()
+            assert (await http.delete(f"/v1/avatars/{avatar['id']}", headers=brand.headers)).status_code == 200
+            return await put(*place, **more)
+
+        monkeypatch.setattr(app.state.store, "put", deleting)
+        order = {"height_cm": "178", "consent_version": "1", "user_ref": "c-1"}
+        late = await http.post("/v1/avatars", headers=brand.headers, data=order, files=picture())
+        assert (late.status_code, "retry-after" in late.headers) == (503, True)
+        assert await rows(app.state.database, "select count(*) from avatars") == [(0,)]
+        again = await http.post("/v1/avatars", headers=brand.headers, data=order, files=picture())
+        assert again.status_code == 202
+        assert again.json()["id"] != avatar["id"]
 
     async def test_withdrawn_consent_erases_what_rested_on_it(
         self, app: Litestar, http: httpx.AsyncClient, shopper: GivenShopper

@@ -5,6 +5,7 @@ import pytest
 from litestar import Litestar
 from sqlalchemy import text
 
+from backend.avatars import retention
 from backend.core.storage import AVATARS
 from tests.backend.conftest import Finish, Step
 from tests.factories import Given, GivenBrand, GivenShopper
@@ -87,3 +88,16 @@ async def test_one_that_was_used_meanwhile_stays(
         assert answer.status_code == 201
         await step()
     assert await rows(app.state.database, "SELECT count(*) FROM avatars") == [(1,)]
+
+
+async def test_however_many_are_overdue_none_waits_for_the_next_hour(
+    app: Litestar, given: Given, brand: GivenBrand, step: Step, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 1)
+    await step()
+    for _ in range(3):
+        await given.avatar(await given.shopper(brand))
+    clock.advance(seconds=31 * DAY_S)
+    for _ in range(3):
+        await step()
+    assert await rows(app.state.database, "SELECT count(*) FROM avatars") == [(0,)]
