@@ -5,6 +5,7 @@ SQLite takes its single write lock at the start of a write transaction (`BEGIN I
 from reading to writing fails at once whatever the busy timeout says.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,9 +18,11 @@ from litestar.datastructures import State
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, MetaData, Text, UniqueConstraint, Uuid, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, mapped_column
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.util import await_only
 from uuid_utils.compat import uuid7
 
 from backend.core.clock import Clock
@@ -29,6 +32,9 @@ SQLITE_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=5000", "s
 POSTGRES_CONNECT_TIMEOUT_S = 5
 POSTGRES_POOL = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 300}
 READ_ONLY = "tryon_read_only"
+WRITES = "tryon_writes"
+WRITE_PATIENCE_S = 30
+"""Then the request is answered 503, as where the pool has no connection for so long."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 T = TypeVar("T")
@@ -144,12 +150,22 @@ async def provide_session(request: Request[Any, Any, Any], state: State) -> Asyn
         yield session
 
 
+async def commit_now(session: AsyncSession) -> None:
+    """The transaction of a request is over before its handler is: the store, or another network, is asked next.
+
+    No row is locked meanwhile; the session refuses any further statement.
+    """
+    await session.commit()
+
+
 def _create_engine(url: str, *, pooled_by_transaction: bool) -> AsyncEngine:
     common: dict[str, Any] = {"json_serializer": strict_json, "hide_parameters": True}  # errors are logged: no values
     if url.startswith("sqlite"):
         engine = create_async_engine(url, **common)
+        turns = _WriteTurns()
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine.sync_engine, "begin", turns.begin)
+        event.listen(engine.sync_engine, "checkin", turns.end)
         return engine
     connect: dict[str, Any] = {"connect_timeout": POSTGRES_CONNECT_TIMEOUT_S, "application_name": "tryon"}
     if pooled_by_transaction:
@@ -171,9 +187,41 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+class _WriteTurns:
+    """SQLite has one writer. Those of this process take turns in the order they came.
+
+    SQLite's own wait is by luck: of sixty writers that come again and again, some find the lock taken for five seconds,
+    and are told "database is locked". With turns, one of each process waits there, and short transactions let it in.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._writer: asyncio.Task[Any] | None = None
+
+    def begin(self, connection: Connection) -> None:
+        if connection.get_execution_options().get(READ_ONLY, False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        await_only(self._take())
+        connection.info[WRITES] = True
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def end(self, _: object, record: ConnectionPoolEntry) -> None:
+        """The connection is back in the pool: committed or not, its transaction is over."""
+        if record.info.pop(WRITES, False):
+            self._writer = None
+            self._lock.release()
+
+    async def _take(self) -> None:
+        task = asyncio.current_task()
+        if self._writer is task:
+            raise RuntimeError("A write transaction inside another would wait for itself.")
+        try:
+            async with asyncio.timeout(WRITE_PATIENCE_S):
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout("No turn to write came in time.") from error
+        self._writer = task
 
 
 @event.listens_for(Session, "before_flush")

@@ -12,12 +12,12 @@ from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from sqlalchemy import event, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, OperationalError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.brands.models import ApiKey, Brand
 from backend.core import problems
-from backend.core.db import Database, insert_new, provide_session
+from backend.core.db import Database, commit_now, insert_new, provide_session
 from backend.settings import Settings
 from backend.shoppers.models import Consent, Shopper
 from tests.factories import Given
@@ -237,3 +237,78 @@ class TestEngine:
         await database.close()
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
         assert OperationalError.__name__ not in answer.text
+
+
+class TestTurnsToWrite:
+    """SQLite's one writer, among those of this process."""
+
+    @pytest.fixture
+    def database_url(self, sqlite_database: str) -> str:
+        return sqlite_database
+
+    @pytest.fixture
+    def database(self, app: Litestar) -> Database:
+        """That SQLite itself never waits shows who does."""
+        database: Database = app.state.database
+        event.listen(database.engine.sync_engine, "connect", _wait_for_nobody)
+        return database
+
+    async def test_however_many_come_at_once_each_has_its_own_in_order(self, database: Database) -> None:
+        order: list[str] = []
+
+        async def write(name: str) -> None:
+            async with database.transaction() as session:
+                session.add(Brand(name=name))
+                await session.flush()
+                order.append(name)
+                await asyncio.sleep(0.001)
+
+        wanted = [f"brand {number}" for number in range(12)]
+        await asyncio.gather(*(write(name) for name in wanted))
+        assert order == wanted
+        assert await names(database) == wanted
+
+    @pytest.mark.parametrize("fault", [ValueError(), asyncio.CancelledError()])
+    async def test_one_that_fails_is_over(self, database: Database, fault: BaseException) -> None:
+        async def fail() -> None:
+            async with database.transaction() as session:
+                session.add(Brand(name="never"))
+                await session.flush()
+                raise fault
+
+        with pytest.raises(type(fault)):
+            await fail()
+        async with database.transaction() as session:
+            session.add(Brand(name="B"))
+        assert await names(database) == ["B"]
+
+    async def test_one_inside_another_is_refused_and_does_not_wait_for_itself(self, database: Database) -> None:
+        async with database.transaction() as outer:
+            outer.add(Brand(name="A"))
+            await outer.flush()
+            with pytest.raises(RuntimeError, match="inside another"):
+                async with database.transaction() as inner:
+                    await inner.execute(text("UPDATE brands SET name = 'B'"))
+        assert await names(database) == ["A"]
+
+    async def test_readers_wait_for_nobody(self, database: Database) -> None:
+        async with database.transaction() as session:
+            session.add(Brand(name="A"))
+            await session.flush()
+            assert await names(database) == []
+
+    async def test_a_request_that_has_committed_lets_the_next_one_in(self, database: Database) -> None:
+        async with database.transaction() as session:
+            session.add(Brand(name="A"))
+            await commit_now(session)
+            async with database.transaction() as other:
+                other.add(Brand(name="B"))
+            with pytest.raises(InvalidRequestError):
+                await session.execute(text("SELECT 1"))
+        assert await names(database) == ["A", "B"]
+
+
+def _wait_for_nobody(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=0")
+    cursor.close()
