@@ -6,26 +6,40 @@ No network here, and no lock is held: a claim is an update whose row count is ch
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import func, select, update
+import msgspec
+from sqlalchemy import case, func, select, tuple_, update
 from uuid_utils.compat import uuid7
 
 from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.core.storage import new_secret
+from backend.core.together import Together
 from backend.jobs import states
 from backend.jobs.hints import hash_token
 from backend.jobs.models import Job, JobAttempt
-from backend.jobs.rows import Claimed, Looked, change_attempt, change_job
-from backend.jobs.work import time_until_deadline
+from backend.jobs.rows import Claimed, Looked
+from backend.jobs.work import Priority, time_until_deadline
 
 TOKEN_BYTES = 32
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """A job, and the queue it is to be sent to."""
+
+    job: Job
+    provider: str
+    endpoint_id: str
 
 
 class Claims:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+        self._claims = Together(self._claim_all)
+        self._leases = Together(self._lease_all)
 
     # ---- jobs to send -----------------------------------------------------------------------------------------------
 
@@ -64,40 +78,39 @@ class Claims:
 
     async def claim(self, job: Job, provider: str, endpoint_id: str) -> Claimed | None:
         """None: another dispatcher had it."""
-        now, token = self.clock.now(), secrets.token_urlsafe(TOKEN_BYTES)
+        return await self._claims(_Wanted(job, provider, endpoint_id))
+
+    async def _claim_all(self, wanted: Sequence[_Wanted]) -> list[Claimed | None]:
+        """In one transaction; each is given or refused by itself."""
+        now = self.clock.now()
+        tokens = {one.job.id: secrets.token_urlsafe(TOKEN_BYTES) for one in wanted}
         async with self.database.transaction() as session:
             claimed = await session.execute(
-                change_job(job)
-                .where(Job.state == states.QUEUED, Job.attempt_n == job.attempt_n)
+                update(Job)  # tenant: the dispatcher works for every brand
+                .where(
+                    tuple_(Job.id, Job.attempt_n).in_([(one.job.id, one.job.attempt_n) for one in wanted]),
+                    Job.state == states.QUEUED,
+                )
                 .values(
                     state=states.RUNNING,
                     attempt_n=Job.attempt_n + 1,
                     executions=Job.executions + 1,
                     stage=None,
                     hold=None,
-                    deadline_at=now + time_until_deadline(job.priority) if job.hold else job.deadline_at,
+                    deadline_at=_deadline(now),
                     updated_at=now,
                 )
-                .returning(Job.attempt_n)
+                .returning(Job.id, Job.attempt_n)
+                .execution_options(synchronize_session=False)
             )
-            n = claimed.scalar_one_or_none()
-            if n is None:
-                return None
-            attempt = JobAttempt(
-                id=uuid7(),
-                brand_id=job.brand_id,
-                job_id=job.id,
-                n=n,
-                provider=provider,
-                endpoint_id=endpoint_id,
-                token_sha256=hash_token(token),
-                secret=new_secret(),
-                state=states.SENDING,
-                submitted_at=now,
-                poll_at=now + states.FIRST_LOOK,
-            )
-            session.add(attempt)
-        return Claimed(job, attempt, token)
+            numbers: dict[UUID, int] = {row.id: row.attempt_n for row in claimed}
+            given = [(one, numbers.pop(one.job.id, None)) for one in wanted]
+            attempts = [_attempt(one, n, tokens[one.job.id], now) if n is not None else None for one, n in given]
+            session.add_all([attempt for attempt in attempts if attempt is not None])
+        return [
+            Claimed(one.job, attempt, tokens[one.job.id]) if attempt is not None else None
+            for one, attempt in zip(wanted, attempts, strict=True)
+        ]
 
     async def hold(self, jobs: Sequence[Job], reason: str, until: datetime) -> None:
         """They stay in their rows, and `Claims.claim` gives them their whole time again."""
@@ -123,23 +136,26 @@ class Claims:
 
     async def lease(self, attempt: JobAttempt) -> Looked | None:
         """None: another reconciler looks at it, or a hook has just asked for a fresh look."""
+        return await self._leases(attempt)
+
+    async def _lease_all(self, attempts: Sequence[JobAttempt]) -> list[Looked | None]:
+        """In one transaction; each is given or refused by itself."""
         now = self.clock.now()
         async with self.database.transaction() as session:
-            leased = await session.execute(
-                change_attempt(attempt)
-                .where(JobAttempt.poll_at == attempt.poll_at)
+            leased = await session.scalars(
+                update(JobAttempt)  # tenant: the reconciler works for every brand
+                .where(tuple_(JobAttempt.id, JobAttempt.poll_at).in_([(one.id, one.poll_at) for one in attempts]))
                 .values(poll_at=now + states.LEASE, updated_at=now)
                 .returning(JobAttempt.id)
+                .execution_options(synchronize_session=False)
             )
-            if leased.one_or_none() is None:
-                return None
-            fresh = await session.scalar(
-                select(JobAttempt)
-                .where(JobAttempt.brand_id == attempt.brand_id, JobAttempt.id == attempt.id)
-                .execution_options(populate_existing=True)
+            found = await session.execute(
+                select(Job, JobAttempt)  # tenant: the reconciler works for every brand
+                .join(JobAttempt, (JobAttempt.brand_id == Job.brand_id) & (JobAttempt.job_id == Job.id))
+                .where(JobAttempt.id.in_(leased.all()))
             )
-            job = await session.scalar(select(Job).where(Job.brand_id == attempt.brand_id, Job.id == attempt.job_id))
-        return Looked(job, fresh) if job and fresh else None
+            looked = {attempt.id: Looked(job, attempt) for job, attempt in found}
+        return [looked.pop(attempt.id, None) for attempt in attempts]
 
     async def attempts(self, job: Job) -> Sequence[JobAttempt]:
         """All that were made for it."""
@@ -159,3 +175,28 @@ class Claims:
                 .limit(limit)
             )
             return list(found.all())
+
+
+def _attempt(wanted: _Wanted, n: int, token: str, now: datetime) -> JobAttempt:
+    return JobAttempt(
+        id=uuid7(),
+        brand_id=wanted.job.brand_id,
+        job_id=wanted.job.id,
+        n=n,
+        provider=wanted.provider,
+        endpoint_id=wanted.endpoint_id,
+        token_sha256=hash_token(token),
+        secret=new_secret(),
+        state=states.SENDING,
+        submitted_at=now,
+        poll_at=now + states.FIRST_LOOK,
+    )
+
+
+def _deadline(now: datetime) -> Any:
+    """What was held has its whole time from now on."""
+    return case(
+        (Job.hold.is_(None), Job.deadline_at),
+        (Job.priority == Priority.LATER, now + time_until_deadline(Priority.LATER)),
+        else_=now + time_until_deadline(Priority.SOON),
+    )

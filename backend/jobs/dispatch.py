@@ -9,7 +9,6 @@ from typing import TypeVar, cast
 import msgspec
 import structlog
 
-from backend.core.db import Database
 from backend.core.storage import ObjectNotFound, ObjectStore, StorageError
 from backend.jobs import states
 from backend.jobs.breaker import Ticket
@@ -29,8 +28,7 @@ T = TypeVar("T")
 
 BATCH = 64
 AT_ONCE = 8
-AT_ONCE_ON_SQLITE = 4
-"""It has one writer: more would only wait for it, and in no order."""
+"""What a process that dies may leave half done: each of them then waits for its grace."""
 CROWD = 2
 QUIET = timedelta(seconds=0.7)
 LONGEST_WAIT = timedelta(seconds=10)
@@ -71,7 +69,7 @@ class Dispatcher:
     async def _dispatch_all(self, chosen: list[tuple[Job, Provider]]) -> int:
         """Each dispatcher starts elsewhere, so that two do not collide on every row."""
         start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
-        return await in_parallel(at_once(self.ledger.database), [*chosen[start:], *chosen[:start]], self._dispatch)
+        return await in_parallel([*chosen[start:], *chosen[:start]], self._dispatch)
 
     async def _choose(self, jobs: list[Job]) -> tuple[list[tuple[Job, Provider]], list[Job]]:
         """Who is given which, in the order of turns, as far as there is room; and what nobody pays for."""
@@ -190,13 +188,9 @@ def _kind(job: Job) -> Kind:
     return cast("Kind", job.kind)
 
 
-def at_once(database: Database) -> int:
-    return AT_ONCE_ON_SQLITE if database.dialect == "sqlite" else AT_ONCE
-
-
-async def in_parallel(limit: int, items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> int:
+async def in_parallel(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> int:
     """How many came to their end. One that fails is logged and leaves its row for the next round; the others go on."""
-    gate = asyncio.Semaphore(limit)
+    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: T) -> bool:
         async with gate:

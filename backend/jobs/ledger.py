@@ -3,14 +3,18 @@
 No network here. Whoever calls may be one of several processes, or come twice, or too late: only the first takes effect.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import Clock
 from backend.core.db import Database
+from backend.core.together import Together
 from backend.jobs import states
 from backend.jobs.answers import JobStatus
 from backend.jobs.claims import Claims
@@ -27,6 +31,14 @@ log = structlog.get_logger()
 STAGES = [stage.value for stage in Stage]
 
 
+class _Accepted(msgspec.Struct, frozen=True):
+    """What a queue has taken, under which id, and when to look at it."""
+
+    attempt: JobAttempt
+    rp_id: str
+    poll_at: datetime
+
+
 class Ledger:
     def __init__(self, database: Database, clock: Clock, outcomes: OutcomesByKind) -> None:
         self.database = database
@@ -34,12 +46,41 @@ class Ledger:
         self.outcomes = outcomes
         self.claims = Claims(database, clock)
         self.limits = ExecutionLimits(database, clock)
+        self._accepted = Together(self._submitted_all)
 
     # ---- what an attempt comes to -----------------------------------------------------------------------------------
 
     async def submitted(self, attempt: JobAttempt, rp_id: str, poll_after: timedelta) -> bool:
         """The queue has it. False: the attempt was closed meanwhile, and only gets the id for the ledger."""
-        now = self.clock.now()
+        accepted = _Accepted(attempt, rp_id, self.clock.now() + poll_after)
+        try:
+            is_kept = await self._accepted(accepted)
+        except DBAPIError:  # an id that another attempt has, or rows that others hold the wrong way round
+            is_kept = False
+        return is_kept or await self._submitted_alone(accepted)
+
+    async def _submitted_all(self, accepted: Sequence[_Accepted]) -> list[bool]:
+        """Those that are still open, in one transaction. It wants no row of a job, so nothing can wait in a circle."""
+        poll_at = {one.attempt.id: one.poll_at for one in accepted}
+        rp_ids = {one.attempt.id: one.rp_id for one in accepted}
+        async with self.database.transaction() as session:
+            kept = await session.scalars(
+                update(JobAttempt)  # tenant: the dispatcher works for every brand
+                .where(JobAttempt.id.in_(list(rp_ids)), JobAttempt.state.in_((states.SENDING, states.UNKNOWN)))
+                .values(
+                    rp_id=case(rp_ids, value=JobAttempt.id),
+                    state=states.SUBMITTED,
+                    poll_at=case(poll_at, value=JobAttempt.id),
+                    updated_at=self.clock.now(),
+                )
+                .returning(JobAttempt.id)
+                .execution_options(synchronize_session=False)
+            )
+            ids = set(kept.all())
+        return [one.attempt.id in ids for one in accepted]
+
+    async def _submitted_alone(self, accepted: _Accepted) -> bool:
+        attempt, rp_id, now = accepted.attempt, accepted.rp_id, self.clock.now()
         async with self.database.transaction() as session:
             await self._touch(session, attempt)
             if await self._is_taken(session, attempt, rp_id):
@@ -48,7 +89,7 @@ class Ledger:
             opened = await session.execute(
                 change_attempt(attempt)
                 .where(JobAttempt.state.in_((states.SENDING, states.UNKNOWN)))
-                .values(rp_id=rp_id, state=states.SUBMITTED, poll_at=now + poll_after, updated_at=now)
+                .values(rp_id=rp_id, state=states.SUBMITTED, poll_at=accepted.poll_at, updated_at=now)
                 .returning(JobAttempt.id)
             )
             if opened.one_or_none() is not None:
@@ -94,11 +135,11 @@ class Ledger:
                 change_attempt(attempt).where(JobAttempt.state.not_in(states.OPEN_ATTEMPTS)).values(poll_at=None)
             )
 
-    async def succeed(self, looked: Looked, done: Done, status: JobStatus | None) -> bool:
-        """The first success of a job takes effect; a later one only completes its own line. True: it took effect."""
+    async def succeed(self, looked: Looked, done: Done, status: JobStatus | None) -> Job | None:
+        """The first success of a job takes effect; a later one only completes its own line. The job, if it took."""
         job, attempt, now = looked.job, looked.attempt, self.clock.now()
         async with self.database.transaction() as session:
-            won = await session.execute(
+            won = await session.scalars(
                 change_job(job)
                 .where(Job.state.not_in(states.TERMINAL))
                 .values(
@@ -108,9 +149,10 @@ class Ledger:
                     finished_at=now,
                     updated_at=now,
                 )
-                .returning(Job.id)
+                .returning(Job)
+                .execution_options(synchronize_session=False)
             )
-            is_first = won.one_or_none() is not None
+            fresh: Job | None = won.one_or_none()
             manifest = done.manifest
             closed = await session.execute(
                 change_attempt(attempt)
@@ -130,8 +172,8 @@ class Ledger:
                 .returning(JobAttempt.id)
             )
             is_new = closed.one_or_none() is not None
-            if is_first:
-                await self.outcomes[job.kind].finish(session, await self._job(session, job), done)
+            if fresh is not None:
+                await self.outcomes[job.kind].finish(session, fresh, done)
             elif is_new:  # a duplicate: what it uploaded belongs to nobody
                 ErasureService(session, self.clock).request(
                     job.brand_id,
@@ -141,9 +183,9 @@ class Ledger:
                     reason="duplicate",
                     subject=(job.kind, job.subject_id),
                 )
-        if is_first:
+        if fresh is not None:
             log.info("job.succeeded", job_id=str(job.id), kind=job.kind, attempts=attempt.n)
-        return is_first
+        return fresh
 
     async def close(
         self,

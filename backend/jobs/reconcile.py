@@ -9,7 +9,7 @@ from backend.core.clock import Clock
 from backend.core.storage import ObjectStore, StorageError
 from backend.jobs import states
 from backend.jobs.answers import JobStatus
-from backend.jobs.dispatch import at_once, in_parallel
+from backend.jobs.dispatch import in_parallel
 from backend.jobs.ledger import Ledger
 from backend.jobs.manifests import find_done
 from backend.jobs.models import Job, JobAttempt
@@ -37,7 +37,7 @@ class Reconciler:
 
     async def run_due(self) -> int:
         attempts = await self.ledger.claims.due_attempts(BATCH)
-        looked_at = await in_parallel(at_once(self.ledger.database), attempts, self.look)
+        looked_at = await in_parallel(attempts, self.look)
         self._forget_old_looks()
         return looked_at
 
@@ -48,7 +48,7 @@ class Reconciler:
 
     async def run_overdue(self) -> int:
         jobs = await self.ledger.claims.overdue_jobs(BATCH)
-        return await in_parallel(at_once(self.ledger.database), jobs, self._end_overdue)
+        return await in_parallel(jobs, self._end_overdue)
 
     async def look(self, attempt: JobAttempt) -> None:
         looked = await self.ledger.claims.lease(attempt)
@@ -210,8 +210,8 @@ class Reconciler:
         done = await find_done(self.store, looked.job, looked.attempt, outcomes)
         if done is None:
             return False
-        is_first = await self.ledger.succeed(looked, done, status)
-        if is_first:
+        job = await self.ledger.succeed(looked, done, status)
+        if job is not None and job.attempt_n > 1:
             await self._cancel_others(looked)
         return True
 

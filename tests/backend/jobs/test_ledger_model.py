@@ -254,7 +254,8 @@ class Transitions(RuleBasedStateMachine):
     def manifest_found(self, claimed: Claimed) -> None:
         attempt, job = self.attempts[claimed.attempt.id], self._job_of(claimed)
         is_first = job.state not in states.TERMINAL
-        assert self.runner.run(self.ledger.succeed(_looked(claimed), _done(claimed), None)) == is_first
+        done = self.runner.run(self.ledger.succeed(_looked(claimed), _done(claimed), None))
+        assert (done is not None) == is_first
         if is_first:
             job.state = states.SUCCEEDED
             job.effects += 1
