@@ -42,7 +42,7 @@ class WebhookDelivery(Row):
     repeat_key: Mapped[str | None]
     """Shop, topic and body of a hint: the same body under another id is a replay. NULL where bodies repeat lawfully."""
     resource: Mapped[str | None]
-    """Set when the body is first read: `order:7`, `product:7`, `shop`."""
+    """Set when the body is first read: `order:7`, `product:7`, `app/uninstalled`, `shop`."""
     state: Mapped[str]
     attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[datetime]

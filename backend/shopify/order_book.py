@@ -72,18 +72,20 @@ class OrderBook:
         if facts.is_test:
             return NOTHING
         garments = await self._garments(brand_id, facts.lines)
-        ours = [line for line in facts.lines if line.product_id in garments or line.session_property is not None]
-        known = await self.is_known(brand_id, facts.order_ref)
-        if not ours and not known:
+        new = {
+            line.line_ref for line in facts.lines if line.product_id in garments or line.session_property is not None
+        }
+        if not new and not await self.is_known(brand_id, facts.order_ref):
             return NOTHING
         order = await self._order(brand_id, facts, source)
         if order.changed_at > facts.changed_at:
             return NOTHING
         order.changed_at, order.cancelled_at, order.currency = facts.changed_at, facts.cancelled_at, facts.currency
         order.paid_at = order.paid_at or facts.paid_at
+        present = await self._lines(brand_id, order.id)
+        ours = [line for line in facts.lines if line.line_ref in new or line.line_ref in present]
         sessions = await self._claimed(brand_id, ours)
         named = await self._named_by_pixel(brand_id, facts.order_ref)
-        present = await self._lines(brand_id, order.id)
         lines = []
         for line in ours:
             row = present.get(line.line_ref) or self._new_line(brand_id, order, line)

@@ -84,6 +84,8 @@ def resource_of(topic: str, body: dict[str, Any]) -> str:
         case Kind.ORDER:
             hint = order_hint(topic, body)
             return f"order:{hint.order_id}" if hint.order_id is not None else f"return:{hint.return_id}"
+        case Kind.APP:  # an uninstall waits for nothing
+            return topic
         case _:
             return SHOP_RESOURCE
 

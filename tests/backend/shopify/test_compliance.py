@@ -266,6 +266,14 @@ class TestUninstalled:
         [install] = await scene.rows(ShopifyInstall)
         assert install.status == "active"
 
+    async def test_news_of_scopes_that_cannot_be_read_holds_nothing_up(self, scene: Scene) -> None:
+        """The first is tried again for hours; until the second is heard shoppers would be let in."""
+        scene.shop.uninstall()
+        await scene.tell("app/scopes_update", {"id": 1, "previous": [], "current": []})
+        await scene.tell("app/uninstalled", {"id": 1, "myshopify_domain": scene.shop.domain})
+        [install] = await scene.rows(ShopifyInstall)
+        assert install.status == "uninstalled"
+
     async def test_scopes_are_read_anew(self, scene: Scene) -> None:
         scene.shop.granted = "read_products"
         await scene.tell("app/scopes_update", {"id": 1, "previous": [], "current": ["write_everything"]})

@@ -296,6 +296,21 @@ class TestReturns:
         line = await self._line(scene, order, "returns/cancel", desk.return_payload(order, back))
         assert (line.returned_units, line.kept_units, await scene.returns()) == (0, 3, [])
 
+    async def test_line_stays_in_the_book_when_its_garment_is_deleted(self, scene: Scene) -> None:
+        order = scene.place(None)
+        await scene.hear_of(order)
+        gone = await scene.http.delete(f"/v1/garments/{scene.garment['id']}", headers=scene.brand.headers)
+        assert gone.status_code == 204
+        scene.clock.advance(days=3)
+        await self._refund(scene, order)
+        [line] = await scene.lines()
+        assert (line.returned_units, line.kept_units, line.net_minor) == (1, 0, 0)
+
+    async def _refund(self, scene: Scene, order: Order) -> None:
+        desk = scene.shop.desk
+        refund = desk.refund(order, {order.lines[0].id: 1}, scene.clock.now())
+        await scene.tell("refunds/create", desk.refund_payload(order, refund))
+
     async def test_return_that_does_not_name_its_order_is_asked_for(self, scene: Scene, order: Order) -> None:
         desk = scene.shop.desk
         back = desk.send_back(order, {order.lines[0].id: 1}, "style", scene.clock.now())
