@@ -6,7 +6,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -62,6 +62,20 @@ class InstallService:
             select(ShopifyInstall).where(ShopifyInstall.brand_id == brand_id)
         )
         return install
+
+    async def may_read_domains(self, shop: str, since: datetime) -> bool:
+        """Whether nobody has asked for its addresses since; who asks next is told no, whatever comes of this."""
+        taken = await self.session.execute(
+            update(ShopifyInstall)
+            .where(
+                ShopifyInstall.shop == shop,  # tenant: the shop is the tenant's own name
+                ShopifyInstall.status != UNINSTALLED,
+                or_(ShopifyInstall.domains_read_at.is_(None), ShopifyInstall.domains_read_at <= since),
+            )
+            .values(domains_read_at=self.clock.now())
+            .returning(ShopifyInstall.id)
+        )
+        return taken.one_or_none() is not None
 
     async def with_domains_older_than(self, moment: datetime, limit: int) -> list[str]:
         """Shops whose addresses are to be read again; a failure is tried again as late as a success."""

@@ -84,10 +84,9 @@ class ProxyService:
 
     async def _read_domains_anew(self, shop: str) -> bool:
         """Whether they were read; a shop that Shopify does not let us ask keeps the ones it had."""
-        async with self.shopify.database.transaction(read_only=True) as session:
-            install = await InstallService(session, self.clock).get(shop)
-        read_at = install.domains_read_at
-        if read_at is not None and self.clock.now() - read_at < DOMAINS_AGE:
+        async with self.shopify.database.transaction() as session:
+            is_due = await InstallService(session, self.clock).may_read_domains(shop, self.clock.now() - DOMAINS_AGE)
+        if not is_due:
             return False
         try:
             await self.shopify.setup.read_shop(shop)

@@ -222,6 +222,18 @@ class TestUnknownPage:
         answer = await press(http, fake.proxy_query(shop_a, asked(origin="https://new.example")))
         assert (answer.status_code, answer.json()["code"]) == (403, "unknown_origin")
 
+    async def test_shopify_away_is_not_asked_for_each_press(
+        self, http: httpx.AsyncClient, fake: FakeShopify, shop_a: str, clock: HandClock
+    ) -> None:
+        """Anyone can name a page in the query: a reading that failed counts for the ten minutes too."""
+        clock.advance(minutes=11)
+        state = fake.shop(shop_a)
+        state.faults += [Fault("status", 404)] * 3
+        asked_before = len(state.requests)
+        for _ in range(3):
+            await press(http, fake.proxy_query(shop_a, asked(origin="https://evil.example")))
+        assert (len(state.faults), len(state.requests) - asked_before) == (2, 0)
+
 
 class TestForgeries:
     """Two hundred and more, each made from a call that would have been served."""
