@@ -40,6 +40,7 @@ from backend.core.auth import (
     brand_or_shopper,
     shopper_only,
 )
+from backend.core.db import commit_now
 from backend.core.problems import InvalidRequest, Unauthorized, Unavailable, refusals
 from backend.core.storage import AVATARS, ObjectNotFound, SignedUrl
 from backend.jobs import states
@@ -104,6 +105,7 @@ class AvatarController(Controller):
         if not photos:
             user_id = await _user_id(avatars.session, state, principal, data.user_ref)
             ordered = await avatars.create(principal, user_id, uuid7(), order)
+            await commit_now(avatars.session)
             return await _answer(state, principal, ordered)
         async with state.database.transaction() as session:
             user_id = await _user_id(session, state, principal, data.user_ref)
@@ -117,6 +119,7 @@ class AvatarController(Controller):
             order = msgspec.structs.replace(order, photos=kept)
             was_there = existing is not None
             ordered = await avatars.create(principal, user_id, avatar_id, order, was_there=was_there)
+        await commit_now(avatars.session)
         return await _answer(state, principal, ordered)
 
     @put(
@@ -143,6 +146,7 @@ class AvatarController(Controller):
         order = AvatarOrder(params, estimate_facts(params), _hashes(photos), {}, agreement)
         async with kept_photos(state.store, avatar.brand_id, avatar.user_id, avatar.id, photos) as kept:
             ordered = await avatars.add_photo(principal, avatar_id, msgspec.structs.replace(order, photos=kept))
+        await commit_now(avatars.session)
         return await _answer(state, principal, ordered)
 
     @get("/{avatar_id:uuid}", operation_id="get_avatar", responses=refusals(Unauthorized, AvatarNotFound))

@@ -17,6 +17,7 @@ from litestar.status_codes import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.auth import BRAND_SECURITY, BrandContext, brand_only
+from backend.core.db import commit_now
 from backend.core.magic import matches_type
 from backend.core.problems import InvalidRequest, Unauthorized, Unavailable, refusals
 from backend.core.storage import GLB, HEAD_BYTES, SOURCES, ObjectNotFound
@@ -96,6 +97,7 @@ class GarmentController(Controller):
     ) -> Response[GarmentView]:
         """Its size is recommended from now on; its mesh is built behind, `pending` until then."""
         garment = await garments.create(brand.brand_id, data)
+        await commit_now(garments.session)
         return Response(
             await _view(state, garment),
             status_code=201,
@@ -144,6 +146,7 @@ class GarmentController(Controller):
     ) -> Response[GarmentView]:
         """What is left out stays; open try-on sessions are judged and dressed anew."""
         garment = await garments.change(brand.brand_id, garment_id, data)
+        await commit_now(garments.session)
         return Response(await _view(state, garment), background=BackgroundTask(state.wake))
 
     @put(
@@ -171,6 +174,7 @@ class GarmentController(Controller):
         body = await _model(request)
         async with kept_file(state.store, brand.brand_id, garment_id, body, GLB) as source:
             garment = await garments.put_size(brand.brand_id, garment_id, size, source)
+        await commit_now(garments.session)
         return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
 
     @delete(
@@ -213,6 +217,7 @@ class GarmentController(Controller):
         body, media_type = await _picture(request)
         async with kept_file(state.store, brand.brand_id, garment_id, body, media_type) as source:
             garment = await garments.put_picture(brand.brand_id, garment_id, picture, source)
+        await commit_now(garments.session)
         return Response(await _view(state, garment), status_code=202, background=BackgroundTask(state.wake))
 
     @delete(

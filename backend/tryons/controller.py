@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.avatars.errors import AvatarNotFound
 from backend.avatars.models import BY_BRAND
 from backend.core.auth import EITHER_SECURITY, Principal, ShopperContext, brand_or_shopper
+from backend.core.db import commit_now
 from backend.core.problems import InvalidRequest, Unauthorized, refusals
 from backend.core.storage import AVATARS, ObjectNotFound, SignedUrl
 from backend.garments.errors import GarmentNotFound
@@ -49,6 +50,7 @@ class TryonController(Controller):
     ) -> Response[TryonSessionView]:
         """The size at once, from what is known of the body now; the garment on the body follows, once it has a mesh."""
         looked = await tryons.create(principal, data)
+        await commit_now(tryons.session)
         wake = BackgroundTask(state.wake)
         return await _answer(state, principal, looked, status_code=HTTP_201_CREATED, background=wake)
 
@@ -78,6 +80,7 @@ class TryonController(Controller):
     ) -> Response[TryonSessionView]:
         """Which size the shopper looks at; it is draped as cloth too, if it is not yet."""
         looked = await tryons.select_size(principal, session_id, data.selected_size)
+        await commit_now(tryons.session)
         return await _answer(state, principal, looked, background=BackgroundTask(state.wake))
 
 
