@@ -9,6 +9,8 @@ from tests.e2e.test_walk import answer_questions, open_frame
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 DRESSED_MS = 60_000
+FINE_SCREEN, COARSE_SCREEN = 2, 1
+"""Device pixels a CSS pixel: on a coarse screen a picture that stays is drawn once more, finely."""
 PICK_AND_LOOK = """async (size) => {
   const canvas = document.querySelector('.figure canvas');
   const before = canvas.toDataURL();
@@ -19,10 +21,15 @@ PICK_AND_LOOK = """async (size) => {
 }"""
 
 
-@pytest.fixture
-def dressed(shared_demo: Demo, browser: Browser) -> Frame:
+@pytest.fixture(params=[FINE_SCREEN])
+def dressed(shared_demo: Demo, browser: Browser, request: pytest.FixtureRequest) -> Frame:
     """A shopper looks at her figure in the recommended size."""
-    context = browser.new_context(viewport={"width": 1180, "height": 900}, locale="en-GB", reduced_motion="reduce")
+    context = browser.new_context(
+        viewport={"width": 1180, "height": 900},
+        locale="en-GB",
+        reduced_motion="reduce",
+        device_scale_factor=request.param,
+    )
     page = context.new_page()
     inside = open_frame(page, shared_demo)
     answer_questions(inside)
@@ -57,6 +64,7 @@ def test_colours_show_the_room_and_can_be_switched_off_again(dressed: Frame) -> 
     wait_for("the cloth", lambda: canvas.evaluate("(canvas) => canvas.toDataURL()") == plain or None)
 
 
+@pytest.mark.parametrize("dressed", [COARSE_SCREEN], indirect=True)
 def test_another_size_is_draped_too_and_the_figure_stays_where_it_is(dressed: Frame) -> None:
     worn = dressed.locator(".figure").get_attribute("data-size")
     dressed.locator("[data-view=side]").click()
@@ -67,3 +75,5 @@ def test_another_size_is_draped_too_and_the_figure_stays_where_it_is(dressed: Fr
     expect(figure).to_have_attribute("data-dressing", "final", timeout=DRESSED_MS)
     assert figure.get_attribute("data-size") == chosen
     assert "seen from the side" in (dressed.locator(".figure canvas").get_attribute("aria-label") or "")
+    fineness = "(canvas) => canvas.width / canvas.clientWidth"
+    wait_for("the fine picture", lambda: dressed.locator(".figure canvas").evaluate(fineness) == FINE_SCREEN or None)

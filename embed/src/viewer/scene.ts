@@ -8,8 +8,11 @@ import {
   WebGLRenderer,
 } from "three";
 
-/** Drawn as finely on every screen: a seam is a pixel or two wide, and on a coarse screen it would break into dots. */
-const PIXEL_RATIO = 2;
+/**
+ * A still picture has this many pixels a side of a CSS pixel on every screen: a seam is a pixel or two wide, and on a
+ * coarse screen it would break into dots. Beyond it nothing visible is gained for four times the pixels.
+ */
+export const FINE_PIXEL_RATIO = 2;
 const FIELD_OF_VIEW_DEG = 24;
 const NEAR_M = 0.1;
 const FAR_M = 30;
@@ -31,7 +34,6 @@ export interface Studio {
 export function makeStudio(canvas: HTMLCanvasElement): Studio {
   // The drawn picture is kept, so that it can be read back and compared: there is no loop that would redraw it.
   const renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
-  renderer.setPixelRatio(PIXEL_RATIO);
   renderer.shadowMap.enabled = true;
   renderer.shadowMap.type = PCFShadowMap;
   const scene = new Scene();

@@ -3,7 +3,7 @@ import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { disposeTree } from "./dispose";
 import { type Garment, readGarment } from "./garment";
 import { drawBeneathCloth, parseModel, sizeOf, standOnGround } from "./model";
-import { makeStudio, type Studio } from "./scene";
+import { FINE_PIXEL_RATIO, makeStudio, type Studio } from "./scene";
 import { makeContactShadow } from "./shadow";
 
 export type View = "front" | "side" | "back";
@@ -12,6 +12,8 @@ export type View = "front" | "side" | "back";
 const AZIMUTH_RAD: Record<View, number> = { front: 0, side: Math.PI / 2, back: Math.PI };
 const POLAR_RAD = MathUtils.degToRad(84);
 const TURN_MS = 450;
+/** What has not moved for so long is drawn finely. */
+const STILL_MS = 350;
 const KEY_TURN_RAD = MathUtils.degToRad(12);
 const KEY_ZOOM = 1.12;
 /** Space around the figure: 1 would touch the edges. */
@@ -51,6 +53,7 @@ export class Viewer {
   #isHeatShown = false;
   #frame = 0;
   #turn = 0;
+  #fine = 0;
 
   constructor(figure: Group, { canvas, isMotionReduced, onLost }: ViewerOptions) {
     this.#canvas = canvas;
@@ -109,6 +112,7 @@ export class Viewer {
     this.#resizes.disconnect();
     cancelAnimationFrame(this.#frame);
     cancelAnimationFrame(this.#turn);
+    clearTimeout(this.#fine);
     this.#controls.dispose();
     disposeTree(this.#studio.scene);
     this.#studio.renderer.dispose();
@@ -137,8 +141,19 @@ export class Viewer {
     });
   }
 
+  /** As finely as the screen is; and once more, finely, where that is coarse and nothing has changed since. */
   #render(): void {
+    const screen = Math.min(window.devicePixelRatio, FINE_PIXEL_RATIO);
+    this.#picture(screen);
+    clearTimeout(this.#fine);
+    if (screen < FINE_PIXEL_RATIO) {
+      this.#fine = window.setTimeout(() => this.#picture(FINE_PIXEL_RATIO), STILL_MS);
+    }
+  }
+
+  #picture(pixelRatio: number): void {
     const { renderer, scene, camera, lights } = this.#studio;
+    if (renderer.getPixelRatio() !== pixelRatio) renderer.setPixelRatio(pixelRatio);
     lights.rotation.y = this.#orbit().theta;
     renderer.render(scene, camera);
   }
