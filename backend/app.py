@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import NamedTuple, TypedDict, Unpack
 
 import httpx
 from litestar import Litestar
@@ -22,7 +23,7 @@ from backend.core.db import Database, provide_session
 from backend.core.health import HealthController
 from backend.core.housekeeping import Housekeeping
 from backend.core.logging import RequestLog
-from backend.core.loops import Loop
+from backend.core.loops import Loop, Step
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
 from backend.core.request_counts import RequestCounts
@@ -43,7 +44,7 @@ from backend.jobs.outcomes import NoOutcome, OutcomesByKind
 from backend.jobs.providers import Providers, only, providers_of
 from backend.jobs.queue import ComputeQueue
 from backend.jobs.reconcile import Reconciler
-from backend.jobs.sweeper import Step, Sweeper
+from backend.jobs.sweeper import Sweeper
 from backend.operations.books import Books
 from backend.operations.budget import read_budget
 from backend.operations.controller import BudgetController, MetricsController, PhotoScreenController
@@ -71,6 +72,8 @@ from backend.tryons.controller import TryonController
 from backend.tryons.finish import DressOutcomes
 from backend.tryons.retention import WornRetention
 from backend.tryons.service import OpenSessions
+
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 MAX_BODY_BYTES = 25_000_000
 """Two photos of 10 MB and their form; the routes that take less say so themselves."""
@@ -110,7 +113,45 @@ DEPENDENCIES = {
 """What any handler may ask for by name; a body's field must not have one of these names."""
 
 
-def create_app(
+class Ports(TypedDict, total=False):
+    """What may be handed in instead of the real ones of this machine; tests do.
+
+    sees_jobs_through : run the loop that sends work and looks after it; `tryon sweep` may do it elsewhere
+    """
+
+    clock: Clock | None
+    store: ObjectStore | None
+    queue: ComputeQueue | None
+    providers: Providers | None
+    shopify_http: httpx.AsyncClient | None
+    sees_jobs_through: bool
+
+
+def create_app(settings: Settings, **ports: Unpack[Ports]) -> Litestar:
+    """The routes, and what stands behind them."""
+    wiring = wire(settings, **ports)
+    return Litestar(
+        [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
+        plugins=[problems.plugin()],
+        dependencies=DEPENDENCIES,
+        middleware=[RequestLog()],
+        before_send=[headers.add_security_headers],
+        lifespan=wiring.lifespans,
+        logging_config=None,
+        openapi_config=schema.openapi_config(),
+        request_max_body_size=MAX_BODY_BYTES,
+        state=wiring.state,
+    )
+
+
+class Wiring(NamedTuple):
+    """What stands behind the routes, and what begins and ends with the service."""
+
+    state: State
+    lifespans: list[Lifespan]
+
+
+def wire(
     settings: Settings,
     *,
     clock: Clock | None = None,
@@ -119,11 +160,8 @@ def create_app(
     providers: Providers | None = None,
     shopify_http: httpx.AsyncClient | None = None,
     sees_jobs_through: bool = False,
-) -> Litestar:
-    """Ports left out are the real ones of this machine; tests hand in their own.
-
-    sees_jobs_through : run the loop that sends work and looks after it; `tryon sweep` may do it elsewhere
-    """
+) -> Wiring:
+    """See `Ports`."""
     clock = clock or SystemClock()
     database = Database(settings.database_url, clock, pooled_by_transaction=settings.database_pooler == "transaction")
     store = store or choose_store(settings, clock)
@@ -166,51 +204,42 @@ def create_app(
             **({"scale": scaler.run_if_due} if scaler else {}),
         },
     )
-    return Litestar(
-        [feature for feature in FEATURES if feature is not ObjectController or not settings.supabase_url],
-        plugins=[problems.plugin()],
-        dependencies=DEPENDENCIES,
-        middleware=[RequestLog(request_counts)],
-        before_send=[headers.add_security_headers],
-        lifespan=[
-            _closing(database, store, providers),
-            *([_closing_shopify(shopify)] if shopify else []),
-            *([_closing_scaler(scaler)] if scaler else []),
-            *([_looping(shopify_work.loop)] if shopify_work and sees_jobs_through else []),
-            *([_sweeping(sweeper)] if sees_jobs_through else []),
-        ],
-        logging_config=None,
-        openapi_config=schema.openapi_config(),
-        request_max_body_size=MAX_BODY_BYTES,
-        state=State(
-            {
-                "settings": settings,
-                "clock": clock,
-                "database": database,
-                "store": store,
-                "object_signer": ObjectSigner(settings.storage_signing_key),
-                "brand_keys": BrandKeys(database, clock),
-                "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
-                "front_end": FrontEnd(settings.embed_dist_dir),
-                "eraser": eraser,
-                "shopify": shopify,
-                "shopify_work": shopify_work,
-                "pixel_tokens": PixelTokens(database, settings.token_signing_key),
-                "sweeper": sweeper,
-                "sees_jobs_through": sweeper.is_alive if sees_jobs_through else lambda: True,
-                "providers": providers,
-                "books": books,
-                "spending": spending,
-                "photo_screens": PhotoScreens(database, clock),
-                "scaler": scaler,
-                "request_counts": request_counts,
-                "wake": sweeper.wake,
-                "checkout_listeners": (CheckoutLinks(clock).linked,),
-                "avatar_listeners": (open_sessions.avatar_changed,),
-                "garment_listeners": (open_sessions,),
-            }
-        ),
+    lifespans = [
+        _closing(database, store, providers),
+        *([_closing_shopify(shopify)] if shopify else []),
+        *([_closing_scaler(scaler)] if scaler else []),
+        *([_looping(shopify_work.loop)] if shopify_work and sees_jobs_through else []),
+        *([_sweeping(sweeper)] if sees_jobs_through else []),
+    ]
+    state = State(
+        {
+            "settings": settings,
+            "clock": clock,
+            "database": database,
+            "store": store,
+            "object_signer": ObjectSigner(settings.storage_signing_key),
+            "brand_keys": BrandKeys(database, clock),
+            "shopper_tokens": ShopperTokens(database, clock, settings.token_signing_key),
+            "front_end": FrontEnd(settings.embed_dist_dir),
+            "eraser": eraser,
+            "shopify": shopify,
+            "shopify_work": shopify_work,
+            "pixel_tokens": PixelTokens(database, settings.token_signing_key),
+            "sweeper": sweeper,
+            "sees_jobs_through": sweeper.is_alive if sees_jobs_through else lambda: True,
+            "providers": providers,
+            "books": books,
+            "spending": spending,
+            "photo_screens": PhotoScreens(database, clock),
+            "scaler": scaler,
+            "request_counts": request_counts,
+            "wake": sweeper.wake,
+            "checkout_listeners": (CheckoutLinks(clock).linked,),
+            "avatar_listeners": (open_sessions.avatar_changed,),
+            "garment_listeners": (open_sessions,),
+        }
     )
+    return Wiring(state, lifespans)
 
 
 def _shopify(database: Database, clock: Clock, settings: Settings, http: httpx.AsyncClient | None) -> Shopify:
@@ -241,9 +270,6 @@ def _local_key(settings: Settings) -> str:
     except FileNotFoundError:
         return ""
     return keys["client_key"]
-
-
-Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 def _sweeping(sweeper: Sweeper) -> Lifespan:

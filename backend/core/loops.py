@@ -38,36 +38,48 @@ class Every:
 
 
 class Loop:
-    def __init__(self, name: str, steps: Sequence[Step], *, tick_s: float, gather_s: float = 0.0) -> None:
+    def __init__(
+        self, name: str, steps: Sequence[Step], *, tick_s: float, gather_s: float = 0.0, batch: int | None = None
+    ) -> None:
         """`tick_s`: how late a time that is written in a row may be noticed.
 
         `gather_s`: how long it waits after it was woken, so that a burst is one round of work and not many.
+        `batch`: when so much was done there is more, and the next round follows at once.
         """
         self.gather_s = gather_s
         self.name = name
         self.steps = steps
         self.tick_s = tick_s
+        self.batch = batch
         self._woken = asyncio.Event()
+        self._is_ending = False
 
     async def wake(self) -> None:
         """Something was committed in this process that may be due now."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Begin no further round; `run` returns after the present one."""
+        self._is_ending = True
         self._woken.set()
 
     async def step(self) -> int:
         return sum([await run() for run in self.steps])
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
-        while True:
+        """Until `end`, or by cancellation."""
+        while not self._is_ending:
             self._woken.clear()
             wait_s = self.tick_s
             try:
-                await self.step()
+                done = await self.step()
+                if self.batch is not None and done >= self.batch:
+                    continue
             except Exception:
                 log.exception("loop.failed", loop=self.name)
                 wait_s = AFTER_FAULT_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
-            if self._woken.is_set():
+            if self._woken.is_set() and self.gather_s:
                 await asyncio.sleep(self.gather_s)

@@ -7,7 +7,6 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from backend.jobs import sweeper
 from backend.jobs.work import Priority
 from tests.backend.conftest import Step
 from tests.factories import Given
@@ -45,9 +44,10 @@ def endpoint() -> Announcing:
 
 
 @pytest.fixture
-async def loops(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+async def loops(app: Litestar) -> AsyncIterator[None]:
     """Running, and so slow that only what wakes them is of use."""
-    monkeypatch.setattr(sweeper, "TICK_S", 10 * PATIENCE_S)
+    for loop in app.state.sweeper.loops.values():
+        loop.tick_s = 10 * PATIENCE_S
     running = asyncio.create_task(app.state.sweeper.run())
     yield
     await app.state.sweeper.stop(running)
