@@ -54,6 +54,7 @@ from backend.core.storage import (
 )
 
 REF_SUFFIX = "~ref"
+DRAFT_SUFFIX = ".draft"
 PUBLISH_ATTEMPTS = 5
 ORPHAN_AGE = timedelta(hours=1)
 
@@ -95,12 +96,19 @@ class FolderStore:
             blob = await asyncio.to_thread(self._new_blob)
         try:
             pointer = await self._write(blob, body, content_type, limit_of(rules, max_bytes))
-            with disk_faults():
-                await asyncio.to_thread(self._publish, reference, pointer, overwrite=overwrite)
         except BaseException:
             blob.unlink(missing_ok=True)
             raise
+        with disk_faults():  # in one piece with its clean-up: a thread goes on when its caller is gone
+            await asyncio.to_thread(self._publish_or_drop, reference, pointer, overwrite=overwrite)
         return _stored(bucket, key, pointer)
+
+    def _publish_or_drop(self, reference: Path, pointer: Pointer, *, overwrite: bool) -> None:
+        try:
+            self._publish(reference, pointer, overwrite=overwrite)
+        except BaseException:
+            self._blob(pointer.blob).unlink(missing_ok=True)
+            raise
 
     async def _write(self, blob: Path, body: bytes | AsyncIterator[bytes], content_type: str, limit: int) -> Pointer:
         digests = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -134,7 +142,7 @@ class FolderStore:
 
     def _publish_once(self, reference: Path, pointer: Pointer, *, overwrite: bool) -> None:
         make_folders(reference.parent, self.root)
-        draft = reference.with_name(f".{secrets.token_hex(8)}.draft")
+        draft = reference.with_name(f".{secrets.token_hex(8)}{DRAFT_SUFFIX}")
         with create_private(draft) as file:
             file.write(msgspec.json.encode(pointer))
             sync(file)
@@ -174,11 +182,18 @@ class FolderStore:
         return OpenedObject(_stored(bucket, key, pointer), FileChunks(file, first, last - first + 1))
 
     def _open(self, reference: Path) -> tuple[Pointer, BinaryIO]:
-        """An overwrite may unlink the blob between reading the pointer and opening it: look again then."""
+        """An overwrite may unlink the blob between reading the pointer and opening it: look again then.
+
+        The same pointer twice, and no blob: a deletion has begun.
+        """
+        seen = None
         for _ in range(PUBLISH_ATTEMPTS):
             pointer = _find_pointer(reference)
             with contextlib.suppress(FileNotFoundError):
                 return pointer, self._blob(pointer.blob).open("rb")
+            if pointer.blob == seen:
+                raise ObjectNotFound("No object under this key.")
+            seen = pointer.blob
         raise StoreUnavailable("The object changes faster than it can be read.")
 
     async def stat(self, bucket: str, key: str) -> StoredObject:
@@ -220,21 +235,25 @@ class FolderStore:
     # ---- deleting ---------------------------------------------------------------------------------------------------
 
     async def delete(self, bucket: str, key: str) -> bool:
-        return await asyncio.to_thread(self._delete, self._reference(bucket, key))
+        reference = self._reference(bucket, key)
+        with disk_faults():
+            return await asyncio.to_thread(self._delete, reference)
 
     async def delete_prefix(self, bucket: str, prefix: str) -> int:
         check_prefix(prefix)
         folder = self._folder(bucket, prefix)
         references = await asyncio.to_thread(lambda: list(_references(folder)))
-        return sum([await asyncio.to_thread(self._delete, reference) for reference in references])
+        with disk_faults():
+            return sum([await asyncio.to_thread(self._delete, reference) for reference in references])
 
     def _delete(self, reference: Path) -> bool:
+        """The bytes first: what a crash leaves is a pointer to nothing, and the next try takes that too."""
         try:
             pointer = _read_pointer(reference)
+            self._blob(pointer.blob).unlink(missing_ok=True)
             reference.unlink()
         except FileNotFoundError:
             return False
-        self._blob(pointer.blob).unlink(missing_ok=True)
         top = self.root / "refs"
         with contextlib.suppress(OSError):  # stops at the first folder that is not empty
             folder = reference.parent
@@ -244,16 +263,23 @@ class FolderStore:
         return True
 
     async def collect_garbage(self) -> int:
-        """Blobs without a pointer, left by a crash between the two."""
-        return await asyncio.to_thread(self._collect_orphans)
+        """Blobs without a pointer and pointers that were never published, left by a crash."""
+        with disk_faults():
+            return await asyncio.to_thread(self._collect_orphans)
 
     def _collect_orphans(self) -> int:
+        """Blobs are listed before pointers are: one that is published meanwhile is none of them."""
         oldest_kept = (self.clock.now() - ORPHAN_AGE).timestamp()
-        blobs = [blob for blob in (self.root / "blobs").glob("*/*") if blob.stat().st_mtime < oldest_kept]
-        known = {_read_pointer(reference).blob for reference in _references(self.root / "refs")}
+        blobs = [blob for blob in _files(self.root / "blobs") if _is_older(blob, oldest_kept)]
+        known = set()
+        for reference in _references(self.root / "refs"):
+            with contextlib.suppress(FileNotFoundError):  # deleted while we look
+                known.add(_read_pointer(reference).blob)
+        drafts = [file for file in _files(self.root / "refs") if file.name.endswith(DRAFT_SUFFIX)]
         orphans = [blob for blob in blobs if blob.name not in known]
-        for blob in orphans:
-            blob.unlink(missing_ok=True)
+        orphans += [draft for draft in drafts if _is_older(draft, oldest_kept)]
+        for orphan in orphans:
+            orphan.unlink(missing_ok=True)
         return len(orphans)
 
     # ---- the folder -------------------------------------------------------------------------------------------------
@@ -286,7 +312,19 @@ class FolderStore:
 
 
 def _references(folder: Path) -> Iterator[Path]:
-    return folder.rglob(f"*{REF_SUFFIX}")
+    return (file for file in _files(folder) if file.name.endswith(REF_SUFFIX))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All below it; a folder that a deletion removes meanwhile is empty, which `rglob` would fault on."""
+    return (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+
+
+def _is_older(file: Path, moment_s: float) -> bool:
+    """False of one that is gone meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.stat().st_mtime < moment_s
+    return False
 
 
 def _read_pointer(reference: Path) -> Pointer:
