@@ -66,6 +66,7 @@ from backend.shopify.storefront_controller import StorefrontController
 from backend.shopify.work import CheckoutLinks, ShopifyWork
 from backend.shoppers.controller import ShopperTokenController
 from backend.shoppers.erasures import Eraser
+from backend.shoppers.retention import CodeRetention
 from backend.shoppers.service import ShopperTokens
 from backend.tryons.bands_controller import BandsController
 from backend.tryons.controller import TryonController
@@ -75,8 +76,8 @@ from backend.tryons.service import OpenSessions
 
 Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
-MAX_BODY_BYTES = 25_000_000
-"""Two photos of 10 MB and their form; the routes that take less say so themselves."""
+MAX_BODY_BYTES = 256_000
+"""Some routes are open to anyone; those that take files say how much themselves."""
 
 FEATURES = (
     HealthController,
@@ -196,6 +197,7 @@ def wire(
                 StoreWatch(store, clock).run_if_due,
                 WornRetention(database, clock).run_if_due,
                 AvatarRetention(database, clock).run_if_due,
+                CodeRetention(database, clock).run_if_due,
                 *([shopify.tidy] if shopify else []),
             ),
             "watch": providers.check_health,

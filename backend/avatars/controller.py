@@ -78,6 +78,7 @@ async def form_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
 
 class AvatarController(Controller):
     path = "/v1/avatars"
+    request_max_body_size = MAX_FORM_BYTES
     dependencies = {"avatars": Provide(provide_avatars)}  # noqa: RUF012  Litestar's own form
     guards = [brand_or_shopper]  # noqa: RUF012
     security = EITHER_SECURITY

@@ -13,6 +13,7 @@ from backend.shoppers.models import Shopper
 from tests.conftest import BASE_URL
 from tests.factories import ORIGIN, Given, GivenBrand
 from tests.fakes import HandClock
+from tests.scripted_endpoint import rows
 
 
 async def new_code(http: httpx.AsyncClient, brand: GivenBrand, **body: str) -> str:
@@ -106,6 +107,20 @@ class TestExchange:
         clock.advance(seconds=60)
         answers = [await exchange(http, code=code) for code in (used, late, "unknown")]
         assert {(answer.status_code, answer.text) for answer in answers} == {(401, answers[0].text)}
+
+    async def test_a_code_s_row_goes_when_it_has_run_out(
+        self, app: Litestar, http: httpx.AsyncClient, given: Given, clock: HandClock
+    ) -> None:
+        brand = await given.brand()
+        await app.state.sweeper.step()
+        await new_code(http, brand)
+        clock.advance(hours=1)
+        await new_code(http, brand)
+        await app.state.sweeper.step()
+        assert await rows(app.state.database, "select count(*) from embed_codes") == [(1,)]
+
+    async def test_a_large_body_from_anyone_is_not_read(self, http: httpx.AsyncClient) -> None:
+        assert (await exchange(http, code="x" * 300_000)).status_code == 413
 
     @pytest.mark.parametrize("body", [{}, {"code": "a", "token": "b"}, {"code": ""}, {"code": "x" * 201}])
     async def test_either_code_or_token(self, http: httpx.AsyncClient, body: dict[str, str]) -> None:
