@@ -308,6 +308,7 @@ class FirstImport:
             chores = ChoreBook(session, self.clock)
             await chores.ask(install.brand_id, "write_shards")
             await chores.ask(install.brand_id, "import_catalogue")
+            await chores.ask(install.brand_id, "read_plan")  # it may have ended while the app was out
 
 
 def attention_of(product: ShopifyProduct, garment: Garment | None) -> list[Attention]:

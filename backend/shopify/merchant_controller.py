@@ -237,7 +237,11 @@ class MerchantController(Controller):
     async def get_plan(
         self, db_session: NamedDependency[AsyncSession], state: State, merchant: NamedDependency[MerchantContext]
     ) -> PlanView:
+        """A closed plan is read anew: the merchant may come from the page where one is chosen."""
         install = await InstallService(db_session, state.clock).get(merchant.shop)
+        if not install.is_plan_open:
+            async with _shopify(state).database.transaction() as session:
+                await ChoreBook(session, state.clock).ask(merchant.brand_id, "read_plan")
         month = state.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         counted = await db_session.execute(
             select(UsageEvent.state, func.count())

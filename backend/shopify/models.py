@@ -65,6 +65,7 @@ class ShopifyInstall(BrandOwned):
     is_enabled: Mapped[bool] = mapped_column(default=True)
     """The merchant's own switch; false: the block renders nothing."""
     is_plan_open: Mapped[bool] = mapped_column(default=True)
+    """As Shopify says; false: the same."""
     web_pixel_gid: Mapped[str | None]
     setup: Mapped[dict[str, str]] = mapped_column(Json(), default=dict)
     """First-visit steps by name: `done`, or the code of what went wrong; an absent one has not been tried."""

@@ -84,7 +84,7 @@ class Setup:
         """The metafields that the block reads before it renders anything."""
         install = await self._install(shop)
         config = {"proxy": f"/{install.proxy_path}"}
-        await self.app_data.set(shop, {"config": config, "enabled": install.is_enabled})
+        await self.app_data.set(shop, {"config": config, "enabled": install.is_enabled and install.is_plan_open})
 
     async def turn_pixel_on(self, shop: str) -> None:
         """One pixel for each shop: the one there is gets our settings."""

@@ -46,7 +46,7 @@ export const homePage = async ({ go }) => {
 const banners = (status, plan) => [
   status.status === 'active' ? null : h('s-banner', { tone: 'critical', heading: 'TryOn is not connected to your shop' }, 'Reload this page; Shopify then lets TryOn in again.'),
   status.missing_scopes.length > 0 ? h('s-banner', { tone: 'warning', heading: 'A permission is missing' }, `Without ${status.missing_scopes.join(', ')} some features are off. Open TryOn anew to grant it.`) : null,
-  plan.is_open ? null : h('s-banner', { tone: 'warning', heading: 'Your plan has ended' }, 'Shoppers do not see the button until a plan is chosen.'),
+  plan.is_open ? null : h('s-banner', { tone: 'warning', heading: 'No plan is open' }, 'Shoppers do not see the button until a plan is chosen. If you have just chosen one, reload this page in a moment.'),
   status.is_enabled ? null : h('s-banner', { tone: 'info', heading: 'TryOn is paused' }, 'Shoppers do not see the button. Settings switch it on again.'),
 ];
 

@@ -15,7 +15,7 @@ from backend.demo.fake_shopify.world import FakeShopify
 from backend.shopify.billing import METER, Billing, Plans
 from backend.shopify.chores import Chore
 from backend.shopify.models import ShopifyInstall
-from backend.shopify.work_models import UsageEvent
+from backend.shopify.work_models import ShopifyChore, UsageEvent
 from backend.tryons.models import WornGarment
 from tests.backend.shopify.scene import Scene
 
@@ -78,12 +78,86 @@ class TestMeter:
             await bill(scene)
         assert len(fake.app_events.charged) == 1
         [usage] = await scene.rows(UsageEvent)
-        assert (usage.state, usage.error_code) == ("waiting", "shopify_unavailable")
+        assert (usage.state, usage.error_code) == ("waiting", "no_answer")
         scene.work.billing.http = http
         scene.clock.advance(minutes=1)
         await bill(scene)
         assert (len(fake.app_events.charged), fake.app_events.received) == (1, 2)
         assert [one.state for one in await scene.rows(UsageEvent)] == ["sent"]
+
+    async def test_what_may_be_charged_is_not_sent_when_its_key_is_forgotten(
+        self, scene: Scene, fake: FakeShopify
+    ) -> None:
+        """Shopify knows a key for a day; after that the same event would be charged anew."""
+        await dress(scene, await scene.try_on())
+        http = scene.app.state.shopify.http
+        async with httpx.AsyncClient(transport=Deaf(fake), headers={"User-Agent": "TryOn tests"}) as deaf:
+            scene.work.billing.http = deaf
+            await bill(scene)
+        scene.work.billing.http = http
+        secret, fake.client_secret = fake.client_secret, "another"
+        scene.work.billing._token = None
+        scene.clock.advance(minutes=1)
+        await bill(scene)
+        fake.client_secret = secret
+        scene.clock.advance(hours=24)
+        await bill(scene)
+        assert len(fake.app_events.charged) == 1
+        assert [(one.state, one.error_code) for one in await scene.rows(UsageEvent)] == [("refused", "in_doubt")]
+
+    async def test_what_never_arrived_is_sent_however_late(self, scene: Scene, fake: FakeShopify) -> None:
+        await dress(scene, await scene.try_on())
+        secret, fake.client_secret = fake.client_secret, "another"
+        await bill(scene)
+        fake.client_secret = secret
+        scene.clock.advance(hours=30)
+        await bill(scene)
+        assert len(fake.app_events.charged) == 1
+
+    async def test_answer_that_is_no_json_ends_the_matter_all_the_same(self, scene: Scene, fake: FakeShopify) -> None:
+        for _ in range(2):
+            await dress(scene, await scene.try_on())
+        await scene.work.billing.collect()
+
+        def billing(request: httpx.Request) -> httpx.Response:
+            is_token = request.url.path.endswith("access_token")
+            return httpx.Response(200, json={"access_token": "t"}) if is_token else httpx.Response(202)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(billing)) as http:
+            scene.work.billing.http = http
+            await scene.work.billing.send_due()
+        assert [one.state for one in await scene.rows(UsageEvent)] == ["sent", "sent"]
+
+    async def test_host_that_is_silent_is_asked_once_in_a_round(self, scene: Scene) -> None:
+        """Each try may last for seconds, and webhooks wait behind it."""
+        for _ in range(3):
+            await dress(scene, await scene.try_on())
+        await scene.work.billing.collect()
+        asked: list[str] = []
+
+        def silent(request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            raise httpx.ConnectTimeout("nobody there", request=request)
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(silent)) as http:
+            scene.work.billing.http = http
+            await scene.work.billing.send_due()
+        assert len(asked) == 1
+
+    async def test_same_shopper_in_the_same_garment_is_one_fitting(self, scene: Scene, fake: FakeShopify) -> None:
+        """What merchants are told on their page: the picture is there, looking at it again is free."""
+        shopper = await scene.given.shopper(scene.brand)
+        first = await scene.try_on(shopper)
+        again = await scene.given.session(
+            scene.brand, shopper, garment_id=scene.garment["id"], avatar_id=first["avatar_id"]
+        )
+        await dress(scene, first)
+        await bill(scene)
+        scene.clock.advance(minutes=5)
+        await scene.given.session(scene.brand, shopper, garment_id=scene.garment["id"], avatar_id=first["avatar_id"])
+        await bill(scene)
+        assert again["id"] != first["id"]
+        assert [one["idempotency_key"] for one in fake.app_events.charged] == [first["id"]]
 
     async def test_outbox_outlives_a_crash(self, scene: Scene, fake: FakeShopify) -> None:
         await dress(scene, await scene.try_on())
@@ -193,6 +267,27 @@ class TestPlan:
         answer = await scene.http.post(f"/proxy/session?{query}")
         assert answer.status_code == (200 if is_open else 402), answer.text
         assert is_open or answer.json()["code"] == "plan_limit"
+
+    async def test_button_goes_with_the_plan_and_comes_back_with_it(self, scene: Scene, fake: FakeShopify) -> None:
+        """What the merchant's page says: shoppers do not see it until a plan is chosen."""
+        plans = Plans(scene.database, scene.clock, scene.app.state.settings, scene.app.state.shopify.http)
+        for is_open in (False, True):
+            await plans.open_plan(scene.brand.id, is_open=is_open)
+            await scene.work.chores.run_due()
+            assert json.loads(scene.shop.metafields[("tryon", "enabled")]["value"]) is is_open
+
+    async def test_merchant_who_looks_at_a_closed_plan_has_it_read_anew(self, scene: Scene, fake: FakeShopify) -> None:
+        """A plan was just chosen on Shopify's page; the night is far."""
+        await scene.work.look_round()
+        await scene.work.chores.run_due()
+        plans = Plans(scene.database, scene.clock, scene.app.state.settings, scene.app.state.shopify.http)
+        for is_open in (True, False):
+            await plans.open_plan(scene.brand.id, is_open=is_open)
+            headers = {"Authorization": f"Bearer {fake.session_token(scene.shop.domain)}"}
+            answer = await scene.http.get("/admin/api/plan", headers=headers)
+            assert answer.json()["is_open"] is is_open
+            [chore] = [one for one in await scene.rows(ShopifyChore) if one.kind == "read_plan"]
+            assert (chore.due_at <= scene.clock.now()) is not is_open
 
     async def test_without_a_partner_account_every_plan_is_open(self, scene: Scene) -> None:
         await scene.work.look_round()
