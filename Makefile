@@ -144,8 +144,9 @@ bench-shopify: install ## How long forged webhooks, proxy calls and session toke
 	@$(BIN)/python -m backend.bench_shopify 2>/dev/null
 	@$(BIN)/python -m backend.bench_webhooks 2>/dev/null
 
-bench-endpoint: install ## Hand-over time and throughput of the local endpoint
+bench-endpoint: install ## Hand-over time and throughput of the local endpoint and of the dispatcher
 	@$(BIN)/python -m gpu_worker.local_endpoint.bench
+	@$(BIN)/python -m tests.backend.jobs.bench_dispatcher
 
 bench-dress: install ## Girths, penetration and times of template and brand garments on unseen bodies
 	@$(BIN)/python -m gpu_worker.training.bench_dress
