@@ -15,7 +15,7 @@ from gpu_worker.body.canonical import CanonicalBody
 from gpu_worker.body.display import Display, Surface
 from gpu_worker.gltf import FLOAT, QUANTIZATION, UNSIGNED_SHORT, GltfFile, cache_order, meshopt_is_available
 
-MATTE_SKIN = ("skin", (0.52, 0.468, 0.418), 0.9)
+MATTE_SKIN = ("skin", (0.48, 0.432, 0.386), 0.9)
 MATTE_BASE = ("base_layer", (0.115, 0.12, 0.135), 0.95)
 """Name, linear RGB, roughness. Neutral and matte: a mannequin, nobody's skin."""
 
