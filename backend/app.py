@@ -210,7 +210,7 @@ def wire(
         _closing(database, store, providers),
         *([_closing_shopify(shopify)] if shopify else []),
         *([_closing_scaler(scaler)] if scaler else []),
-        *([_looping(shopify_work.loop)] if shopify_work and sees_jobs_through else []),
+        *([_looping(loop) for loop in shopify_work.loops] if shopify_work and sees_jobs_through else []),
         *([_sweeping(sweeper)] if sees_jobs_through else []),
     ]
     state = State(

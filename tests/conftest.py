@@ -7,6 +7,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from alembic import command
 from litestar import Litestar
 from pytest_socket import socket_allow_hosts
 
-from backend.app import create_app
+from backend.app import create_app, wire
 from backend.core import logging
 from backend.core.clock import Clock
 from backend.jobs.providers import Providers, only
@@ -140,15 +141,30 @@ def shopify_http() -> httpx.AsyncClient | None:
     return None
 
 
+@pytest.fixture(scope="session")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Litestar:
+    """Built once: reading every handler's signature takes longer than most tests do."""
+    keys = {"TOKEN_SIGNING_KEY": "t" * 32, "STORAGE_SIGNING_KEY": "s" * 32}
+    return create_app(Settings.from_env({"DATA_DIR": str(tmp_path_factory.mktemp("unused")), **keys}))
+
+
 @pytest.fixture
 async def app(
-    settings: Settings, clock: Clock, providers: Providers, shopify_http: httpx.AsyncClient | None
+    routes: Litestar,
+    settings: Settings,
+    clock: Clock,
+    providers: Providers,
+    shopify_http: httpx.AsyncClient | None,
 ) -> AsyncIterator[Litestar]:
-    service = create_app(settings, clock=clock, providers=providers, shopify_http=shopify_http)
+    """The service as `create_app` puts it together, with everything behind the routes of this test's own."""
+    wiring = wire(settings, clock=clock, providers=providers, shopify_http=shopify_http)
+    routes.state = wiring.state
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def live() -> None:
-        async with service.lifespan():
+        async with AsyncExitStack() as stack:
+            for lifespan in wiring.lifespans:
+                await stack.enter_async_context(lifespan(routes))
             started.set()
             await stop.wait()
 
@@ -156,7 +172,7 @@ async def app(
     await asyncio.wait({life, asyncio.create_task(started.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if life.done():
         life.result()
-    yield service
+    yield routes
     stop.set()
     await life
 

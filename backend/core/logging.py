@@ -70,9 +70,6 @@ class RequestLog(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, counts: RequestCounts) -> None:
-        self._counts = counts
-
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         request_id, started = uuid4().hex, time.perf_counter()
         structlog.contextvars.clear_contextvars()
@@ -92,7 +89,8 @@ class RequestLog(ASGIMiddleware):
         finally:
             method, path = str(scope.get("method")), str(scope.get("path_template") or "unknown")
             duration_s = time.perf_counter() - started
-            self._counts.answered(method, path, status, duration_s)
+            counts: RequestCounts = scope["litestar_app"].state.request_counts
+            counts.answered(method, path, status, duration_s)
             structlog.get_logger().info(
                 "request.answered", method=method, path=path, status=status, duration_ms=round(duration_s * 1000, 1)
             )
