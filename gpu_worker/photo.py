@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 PhotoRefusal = Literal[
     "photo_unreadable",
@@ -31,6 +31,17 @@ LONG_SIDE_PX = 1280
 
 REDUCIBLE = {"RGB", "L", "RGBA", "CMYK"}
 """Modes in which neighbouring pixels may be averaged."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by the orientation in its metadata."""
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF")
@@ -77,12 +88,26 @@ def _read(data: bytes) -> Pixels:
             image.load()
             factor = max(image.size) // (2 * LONG_SIDE_PX)
             smaller = image.reduce(factor) if factor > 1 and image.mode in REDUCIBLE else image
-            return np.asarray(_on_white(ImageOps.exif_transpose(smaller)), dtype=np.uint8)
+            return np.asarray(_on_white(_upright(smaller, _orientation(image))), dtype=np.uint8)
     except Image.DecompressionBombError as error:
         raise PhotoRefused("photo_too_large") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         # what Pillow raises for files that are cut off, or are not what their header says
         raise PhotoRefused("photo_unreadable") from error
+
+
+def _orientation(image: Image.Image) -> object:
+    """As the camera noted it; nothing where its notes cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001  cameras write what they like, and Pillow raises what it meets
+        return None
+
+
+def _upright(image: Image.Image, orientation: object) -> Image.Image:
+    """Not `ImageOps.exif_transpose`: that writes all other metadata anew, and faults over what is odd in it."""
+    turn = next((turn for noted, turn in TURNS.items() if noted == orientation), None)
+    return image if turn is None else image.transpose(turn)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

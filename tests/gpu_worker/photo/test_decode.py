@@ -6,11 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gpu_worker.photo import LONG_SIDE_PX, MAX_BYTES, PhotoRefused, decode
 
-ORIENTATION = 0x0112
+ORIENTATION, MAKE = 0x0112, 0x010F
 
 
 def encoded(width: int, height: int, form: str = "JPEG", mode: str = "RGB", orientation: int | None = None) -> bytes:
@@ -54,6 +54,25 @@ class TestGoodFiles:
     @pytest.mark.parametrize(("orientation", "red_row"), [(1, 10), (3, 390), (None, 10)])
     def test_orientation_is_applied(self, orientation: int | None, red_row: int) -> None:
         assert decode(encoded(300, 400, orientation=orientation)).rgb[red_row, 150, 0] > 200
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_every_turn_is_the_one_that_pillow_makes(self, orientation: int) -> None:
+        exif, buffer = Image.Exif(), io.BytesIO()
+        exif[ORIENTATION] = orientation
+        picture = np.random.default_rng(1).integers(0, 256, (40, 30, 3), np.uint8)
+        Image.fromarray(picture).save(buffer, "PNG", exif=exif)
+        with Image.open(buffer) as image:
+            expected = np.asarray(ImageOps.exif_transpose(image))
+        assert np.array_equal(decode(buffer.getvalue()).rgb, expected)
+
+    def test_odd_notes_of_a_camera_do_no_harm(self) -> None:
+        """A width given as a word: Pillow reads it and cannot write it again."""
+        exif = Image.Exif()
+        exif[ORIENTATION], exif[MAKE] = 6, "Maker"
+        buffer = io.BytesIO()
+        Image.new("RGB", (300, 400)).save(buffer, "JPEG", exif=exif)
+        odd = buffer.getvalue().replace(b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02")
+        assert decode(odd).rgb.shape == (300, 400, 3)
 
     @pytest.mark.parametrize("width", [400, 6000])
     def test_a_quarter_turn_swaps_the_sides_of_large_pictures_too(self, width: int) -> None:
