@@ -202,7 +202,7 @@ async def _sweep_once(settings: Settings) -> int:
     app = create_app(settings)
     sweeper: Sweeper = app.state.sweeper
     async with app.lifespan():
-        further = await app.state.shopify_work.loop.step() if app.state.shopify_work else 0
+        further = await app.state.shopify_work.step() if app.state.shopify_work else 0
         return further + await sweeper.step()
 
 

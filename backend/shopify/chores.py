@@ -56,6 +56,8 @@ class ChoreSpec(msgspec.Struct, frozen=True):
     run: Run
     every: timedelta | None = None
     """None: only when asked for."""
+    is_long: bool = False
+    """May take minutes or hours for a large shop."""
 
 
 class ChoreBook:
@@ -111,18 +113,35 @@ class Chores:
         self.specs = specs
 
     async def run_due(self) -> int:
+        """All kinds, one after the other."""
+        return await self._run_all(list(self.specs))
+
+    async def run_quick(self) -> int:
+        return await self._run_all([kind for kind, spec in self.specs.items() if not spec.is_long])
+
+    async def run_a_long_one(self) -> int:
+        """The one that waits longest; others may be under way beside it."""
+        for chore_id, wanted in await self._due([kind for kind, spec in self.specs.items() if spec.is_long]):
+            if await self._run(chore_id, wanted):
+                return 1
+        return 0
+
+    async def _run_all(self, kinds: list[str]) -> int:
+        due = await self._due(kinds)
+        for chore_id, wanted in due:
+            await self._run(chore_id, wanted)
+        return len(due)
+
+    async def _due(self, kinds: list[str]) -> list[tuple[UUID, int]]:
         now = self.clock.now()
         async with self.database.transaction(read_only=True) as session:
             found = await session.execute(
                 select(ShopifyChore.id, ShopifyChore.wanted)  # tenant: the operator's loop works for every shop
-                .where(ShopifyChore.due_at <= now, _is_free(now), ShopifyChore.kind.in_(list(self.specs)))
+                .where(ShopifyChore.due_at <= now, _is_free(now), ShopifyChore.kind.in_(kinds))
                 .order_by(ShopifyChore.due_at)
                 .limit(BATCH)
             )
-            due = [(row.id, row.wanted) for row in found]
-        for chore_id, wanted in due:
-            await self._run(chore_id, wanted)
-        return len(due)
+            return [(row.id, row.wanted) for row in found]
 
     async def plan(self) -> int:
         """The regular ones, for shops that do not have them yet, or have them no more since they took the app out."""
@@ -161,10 +180,11 @@ class Chores:
                 .values(progress=progress, leased_until=now + LEASE, updated_at=now)
             )
 
-    async def _run(self, chore_id: UUID, wanted: int) -> None:
+    async def _run(self, chore_id: UUID, wanted: int) -> bool:
+        """Whether it was still free."""
         chore = await self._claim(chore_id)
         if chore is None:
-            return
+            return False
         try:
             await self.specs[chore.kind].run(chore)
         except NotInstalled:
@@ -176,6 +196,7 @@ class Chores:
             await self._put_off(chore, type(fault).__name__)
         else:
             await self._finish(chore, wanted)
+        return True
 
     async def _claim(self, chore_id: UUID) -> Chore | None:
         now = self.clock.now()

@@ -12,7 +12,7 @@ from backend.core.clock import Clock
 from backend.core.db import Database
 from backend.shopify.admin import Admin
 from backend.shopify.catalogue import Catalogue, CatalogueService
-from backend.shopify.chores import Chore
+from backend.shopify.chores import Chore, Chores
 from backend.shopify.documents import ORDERS_UPDATED, PRODUCTS, RETURN_REASONS
 from backend.shopify.order_book import OrderBook
 from backend.shopify.order_facts import last_segment
@@ -37,7 +37,7 @@ class Reconcile:
         self.orders = orders
         self.catalogue = catalogue
 
-    async def orders_of(self, chore: Chore) -> None:
+    async def orders_of(self, chore: Chore, chores: Chores) -> None:
         since = self._since(chore.done_at)
         after: str | None = None
         read = 0
@@ -48,13 +48,15 @@ class Reconcile:
                 if await self._is_ours(chore, node):
                     await self.orders.read_and_keep(chore.shop, chore.brand_id, int(last_segment(node["id"])))
                     read += 1
+            await chores.note(chore, {"done": read})
             if not page["pageInfo"]["hasNextPage"]:
                 break
             after = page["pageInfo"]["endCursor"]
         log.info("orders.reconciled", shop=chore.shop, read=read)
 
-    async def products_of(self, chore: Chore) -> None:
+    async def products_of(self, chore: Chore, chores: Chores) -> None:
         after: str | None = None
+        read = 0
         since = self._since(chore.done_at)
         while True:
             page = (await self.admin.run(chore.shop, PRODUCTS, {"query": f"updated_at:>='{since}'", "after": after}))[
@@ -66,6 +68,8 @@ class Reconcile:
                     is_held = await CatalogueService(session, self.clock).is_held(chore.brand_id, product_id)
                 if is_held:
                     await self.catalogue.refresh(chore.shop, chore.brand_id, product_id)
+                    read += 1
+            await chores.note(chore, {"done": read})
             if not page["pageInfo"]["hasNextPage"]:
                 return
             after = page["pageInfo"]["endCursor"]

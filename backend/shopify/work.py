@@ -29,9 +29,11 @@ from backend.shopify.shop import Shopify
 from backend.shopify.topics import Kind
 from backend.shoppers.erasures import Eraser
 
-TICK_S = 1.0
+TICK_S, LONG_TICK_S = 1.0, 3.0
 GATHER_S = 0.2
 """Webhooks come in bursts; a shop's own page is not kept waiting by them."""
+LONG_AT_ONCE = 3
+"""Catalogues and nights of large shops; a fourth shop's waits for one of them, and nothing else does."""
 NIGHTLY, WEEKLY = timedelta(days=1), timedelta(days=7)
 LOOK_ROUND_EVERY = timedelta(seconds=30)
 PURGE_EVERY = timedelta(hours=1)
@@ -64,16 +66,22 @@ class ShopifyWork:
         async def import_catalogue(chore: Chore) -> None:
             await catalogue.import_all(chore, self.chores)
 
+        async def reconcile_orders(chore: Chore) -> None:
+            await reconcile.orders_of(chore, self.chores)
+
+        async def reconcile_products(chore: Chore) -> None:
+            await reconcile.products_of(chore, self.chores)
+
         self.chores = Chores(
             database,
             clock,
             {
-                "import_catalogue": ChoreSpec(import_catalogue),
+                "import_catalogue": ChoreSpec(import_catalogue, is_long=True),
                 "import_products": ChoreSpec(import_products),
                 "write_shards": ChoreSpec(Readiness(database, clock, shopify.app_data).write_shards),
                 "write_switches": ChoreSpec(write_switches),
-                "reconcile_orders": ChoreSpec(reconcile.orders_of, NIGHTLY),
-                "reconcile_products": ChoreSpec(reconcile.products_of, NIGHTLY),
+                "reconcile_orders": ChoreSpec(reconcile_orders, NIGHTLY, is_long=True),
+                "reconcile_products": ChoreSpec(reconcile_products, NIGHTLY, is_long=True),
                 "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
                 "read_plan": ChoreSpec(Plans(database, clock, settings, shopify.http).read_plan, NIGHTLY),
             },
@@ -82,8 +90,18 @@ class ShopifyWork:
         self._garments: dict[UUID, tuple[int, datetime | None]] = {}
         self._looked_at: datetime | None = None
         self._purged_at: datetime | None = None
-        steps = (self.inbox.run_due, self.look_round, self.chores.run_due, self.send_bills, self.purge)
-        self.loop = Loop("shopify", steps, tick_s=TICK_S, gather_s=GATHER_S)
+        self.loop = Loop("shopify", (self.inbox.run_due, self.look_round, self.purge), tick_s=TICK_S, gather_s=GATHER_S)
+        self.loops = (
+            self.loop,
+            Loop("shopify-chores", (self.chores.run_quick,), tick_s=TICK_S),
+            Loop("shopify-bills", (self.send_bills,), tick_s=TICK_S),
+            *(Loop("shopify-long", (self.chores.run_a_long_one,), tick_s=LONG_TICK_S) for _ in range(LONG_AT_ONCE)),
+        )
+        """Side by side, so that one shop's catalogue or a silent billing host holds up no webhook."""
+
+    async def step(self) -> int:
+        """Everything that is due, once, one after the other."""
+        return await self.loop.step() + await self.chores.run_due() + await self.send_bills()
 
     async def send_bills(self) -> int:
         return await self.billing.collect_if_due() + await self.billing.send_due()

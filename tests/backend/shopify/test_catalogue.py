@@ -1,5 +1,6 @@
 """Products as garments in draft, kept as the shop has them, and offered on the storefront when they are ready."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from backend.garments.models import Garment
 from backend.shopify.catalogue import CatalogueEntry, CatalogueService
 from backend.shopify.chores import LEASE, Chore, ChoreBook, Chores, ChoreSpec
 from backend.shopify.documents import SET_METAFIELDS
+from backend.shopify.inbox_models import WebhookDelivery
 from backend.shopify.readiness import ready_products, shards_of
 from backend.shopify.work_models import ShopifyChore, ShopifyProduct
 from tests.backend.shopify.scene import CLEAR_CHART, OTHER_PRODUCT, PRODUCT, Scene
@@ -303,6 +305,37 @@ class TestChores:
         scene.clock.advance(seconds=LEASE.total_seconds())
         await survivor.run_due()
         assert ran == [{"done": 3}]
+
+    async def test_long_one_of_a_shop_holds_up_nothing_else(self, scene: Scene) -> None:
+        await chores(scene)
+        under_way, is_over = asyncio.Event(), asyncio.Event()
+
+        async def read_for_hours(_: Chore) -> None:
+            under_way.set()
+            await is_over.wait()
+
+        scene.work.chores.specs = {
+            **scene.work.chores.specs,
+            "import_catalogue": ChoreSpec(read_for_hours, is_long=True),
+        }
+        async with scene.database.transaction() as session:
+            for kind in ("import_catalogue", "write_shards"):
+                await ChoreBook(session, scene.clock).ask(scene.brand.id, kind)
+        await scene.fake.webhooks.send(
+            scene.http, scene.fake.webhooks.make("products/delete", scene.shop.domain, {"id": PRODUCT})
+        )
+        running = [asyncio.create_task(loop.step()) for loop in scene.work.loops]
+        await under_way.wait()
+        await asyncio.gather(*running[:3])
+        assert [row.state for row in await scene.rows(WebhookDelivery)] == ["done"]
+        due = {
+            row.kind
+            for row in await scene.rows(ShopifyChore)
+            if row.due_at is not None and row.leased_until is not None
+        }
+        assert due == {"import_catalogue"}
+        is_over.set()
+        await asyncio.gather(*running)
 
     async def test_fault_is_put_off_with_growing_distance(self, scene: Scene) -> None:
         async def run(_: Chore) -> None:

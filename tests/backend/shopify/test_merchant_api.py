@@ -54,7 +54,7 @@ def work(app: Litestar, clock: HandClock) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         for _ in range(3):
             clock.advance(seconds=10)
-            await app.state.shopify_work.loop.step()
+            await app.state.shopify_work.step()
 
     return run
 
