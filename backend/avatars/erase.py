@@ -25,6 +25,7 @@ class AvatarErasure:
         self.avatars = AvatarService(session, clock)
 
     async def erase(self, principal: Principal, avatar_id: UUID, *, reason: str = "deleted") -> list[Erasure]:
+        await self.avatars.hold_work(principal.brand_id, Avatar.id == avatar_id)
         return await self.erase_found(await self.avatars.get(principal, avatar_id, for_update=True), reason=reason)
 
     async def erase_found(self, avatar: Avatar, *, reason: str) -> list[Erasure]:
@@ -62,6 +63,7 @@ class AvatarErasure:
             user_id=shopper.user_id,
             metadata={"version": consent.version, "purpose": PURPOSE},
         )
+        await self.avatars.hold_work(shopper.brand_id, Avatar.user_id == shopper.user_id)
         avatar = await self.avatars.of_user(shopper.brand_id, shopper.user_id, for_update=True)
         if avatar is None or avatar.id != consent.avatar_id or avatar.consent_id is None:
             return []

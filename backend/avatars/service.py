@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -120,6 +120,20 @@ class AvatarService:
         avatar: Avatar | None = await self.session.scalar(query.execution_options(populate_existing=True))
         return avatar
 
+    async def hold_work(self, brand_id: UUID, *whose: ColumnElement[bool]) -> None:
+        """Before an avatar is locked whose work may be called off.
+
+        A job that ends locks its own row, then its avatar's. In the other order the two would wait in a circle, and
+        Postgres would break off one of them.
+        """
+        avatars = select(Avatar.id).where(Avatar.brand_id == brand_id, *whose)
+        await self.session.execute(
+            select(Job.id)
+            .where(Job.brand_id == brand_id, Job.subject_id.in_(avatars), Job.state.in_(states.OPEN_JOBS))
+            .order_by(Job.id)
+            .with_for_update()
+        )
+
     async def newest_job(self, avatar: Avatar) -> Job | None:
         return await self.jobs.get(avatar.brand_id, avatar.job_id) if avatar.job_id else None
 
@@ -145,6 +159,7 @@ class AvatarService:
 
         was_there : it had that id when its photos were put away; if it is gone, so are they, and its folder with them
         """
+        await self.hold_work(principal.brand_id, Avatar.user_id == user_id)
         is_first = await self._insert(principal, user_id, avatar_id, order)
         avatar = await self.of_user(principal.brand_id, user_id, for_update=True)
         if avatar is None:
@@ -168,6 +183,7 @@ class AvatarService:
 
     async def add_photo(self, principal: Principal, avatar_id: UUID, order: AvatarOrder) -> Ordered:
         """What is known stays until the new estimate lands; the order for the mesh of the facts alone goes on."""
+        await self.hold_work(principal.brand_id, Avatar.id == avatar_id)
         avatar = await self.get(principal, avatar_id, for_update=True)
         known = await self.known(avatar, order)
         if known is not None:

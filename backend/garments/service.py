@@ -1,7 +1,7 @@
 """A brand's garments: every query starts from the brand."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from backend.garments.schemas import GarmentChanges, NewGarment, SizeChart, give
 from backend.jobs import states
 from backend.jobs.service import JobService
 from backend.jobs.work import ObjectInput, ObjectOutput, Order, Priority, Work, cache_key
-from backend.shoppers.erasures import ErasureService
+from backend.shoppers.erasures import LAST_UPLOAD, ErasureService
 
 PREVIEW, PICTURE, PREPARED = "preview.glb", "preview.png", "garment.npz"
 MAX_BYTES = 20_000_000
@@ -87,17 +87,19 @@ class GarmentService:
         await self._order_mesh(garment, priority)
         return garment
 
-    async def get(self, brand_id: UUID, garment_id: UUID) -> Garment:
-        return _found(
-            await self.session.scalar(select(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id))
-        )
+    async def get(self, brand_id: UUID, garment_id: UUID, *, is_held: bool = False) -> Garment:
+        """`is_held`: nobody changes it until the transaction is over."""
+        query = select(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id)
+        return _found(await self.session.scalar(query.with_for_update(read=True) if is_held else query))
 
-    async def by_product(self, brand_id: UUID, shopify_product_id: int) -> Garment:
-        return _found(
-            await self.session.scalar(
-                select(Garment).where(Garment.brand_id == brand_id, Garment.shopify_product_id == shopify_product_id)
-            )
-        )
+    async def by_product(self, brand_id: UUID, shopify_product_id: int, *, is_held: bool = False) -> Garment:
+        query = select(Garment).where(Garment.brand_id == brand_id, Garment.shopify_product_id == shopify_product_id)
+        return _found(await self.session.scalar(query.with_for_update(read=True) if is_held else query))
+
+    async def _to_change(self, brand_id: UUID, garment_id: UUID) -> Garment:
+        """One at a time: what is ordered is of all that was sent before."""
+        query = select(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id).with_for_update()
+        return _found(await self.session.scalar(query.execution_options(populate_existing=True)))
 
     async def page(
         self, brand_id: UUID, *, cursor: str | None, limit: int, shopify_product_id: int | None
@@ -114,7 +116,7 @@ class GarmentService:
     async def change(
         self, brand_id: UUID, garment_id: UUID, changes: GarmentChanges, priority: Priority = Priority.SOON
     ) -> Garment:
-        garment = await self.get(brand_id, garment_id)
+        garment = await self._to_change(brand_id, garment_id)
         category = garment.category if changes.category is UNSET else changes.category
         if changes.size_chart is not UNSET:
             garment.size_chart = _stored(checked(cast("Category", category), changes.size_chart))
@@ -136,14 +138,15 @@ class GarmentService:
         for listener in self.listeners:
             await listener.garment_removed(self.session, garment)
         await self.jobs.erase(brand_id, garment.id)
-        self.erase_folder(brand_id, garment.id, f"{brand_id}/{garment.id}/", reason="deleted")
+        again_at = self.clock.now() + LAST_UPLOAD
+        self.erase_folder(brand_id, garment.id, f"{brand_id}/{garment.id}/", reason="deleted", repeat_after=again_at)
         await self.session.execute(delete(Garment).where(Garment.brand_id == brand_id, Garment.id == garment.id))
 
     # ---- its mesh ---------------------------------------------------------------------------------------------------
 
     async def put_size(self, brand_id: UUID, garment_id: UUID, size: str, source: ObjectInput) -> Garment:
         """The brand's own model of one size, already stored; it replaces an earlier one."""
-        garment = await self.get(brand_id, garment_id)
+        garment = await self._to_change(brand_id, garment_id)
         check_size(garment, size)
         upload = await self._upload(brand_id, garment_id, size)
         if upload is None:
@@ -158,7 +161,7 @@ class GarmentService:
 
     async def remove_size(self, brand_id: UUID, garment_id: UUID, size: str) -> None:
         """The brand's own model of it goes; the size is made from the others, or all from the chart if none is left."""
-        garment = await self.get(brand_id, garment_id)
+        garment = await self._to_change(brand_id, garment_id)
         upload = await self._upload(brand_id, garment_id, size)
         if upload is None:
             raise ModelNotFound(f"No model was sent for the size {size!r}.")
@@ -171,7 +174,7 @@ class GarmentService:
 
     async def put_picture(self, brand_id: UUID, garment_id: UUID, name: str, picture: ObjectInput | None) -> Garment:
         """A picture of its look, already stored; it replaces an earlier one. None takes it away."""
-        garment = await self.get(brand_id, garment_id)
+        garment = await self._to_change(brand_id, garment_id)
         known = pictures(garment)
         if name in known:
             self._erase_source(garment.brand_id, garment.id, known.pop(name).key)
@@ -194,15 +197,12 @@ class GarmentService:
         return [by_size[size] for size in sizes_of(garment) if size in by_size]
 
     async def _upload(self, brand_id: UUID, garment_id: UUID, size: str) -> GarmentUpload | None:
-        """Locked: two at once would erase it twice."""
         found: GarmentUpload | None = await self.session.scalar(
-            select(GarmentUpload)
-            .where(
+            select(GarmentUpload).where(
                 GarmentUpload.brand_id == brand_id,
                 GarmentUpload.garment_id == garment_id,
                 GarmentUpload.size == size,
             )
-            .with_for_update()
         )
         return found
 
@@ -277,12 +277,24 @@ class GarmentService:
             self.erase_folder(garment.brand_id, garment.id, folder, reason="replaced", after=REPLACED_AFTER)
 
     def erase_folder(
-        self, brand_id: UUID, garment_id: UUID, folder: str, *, reason: str, after: timedelta = timedelta(0)
+        self,
+        brand_id: UUID,
+        garment_id: UUID,
+        folder: str,
+        *,
+        reason: str,
+        after: timedelta = timedelta(0),
+        repeat_after: datetime | None = None,
     ) -> None:
-        not_before = self.clock.now() + after
-        subject = ("garment", garment_id)
         self.erasures.request(
-            brand_id, SOURCES.name, "prefix", folder, reason=reason, subject=subject, not_before=not_before
+            brand_id,
+            SOURCES.name,
+            "prefix",
+            folder,
+            reason=reason,
+            subject=("garment", garment_id),
+            not_before=self.clock.now() + after,
+            repeat_after=repeat_after,
         )
 
     async def _flush(self, garment: Garment) -> None:

@@ -73,7 +73,7 @@ class TryonService:
         self.events = EventService(session, clock)
 
     async def create(self, principal: Principal, new: NewTryonSession) -> Looked:
-        avatar = await self.avatars.get(principal, new.avatar_id)
+        avatar = await self.avatars.get(principal, new.avatar_id, for_update=True)  # a mesh that comes now waits for us
         garment = await self._garment(principal.brand_id, new)
         _check_size(garment, new.selected_size)
         tryon = TryonSession(
@@ -175,9 +175,9 @@ class TryonService:
 
     async def _garment(self, brand_id: UUID, new: NewTryonSession) -> Garment:
         if new.garment_id is not None and new.shopify_product_id is None:
-            return await self.garments.get(brand_id, new.garment_id)
+            return await self.garments.get(brand_id, new.garment_id, is_held=True)
         if new.shopify_product_id is not None and new.garment_id is None:
-            return await self.garments.by_product(brand_id, new.shopify_product_id)
+            return await self.garments.by_product(brand_id, new.shopify_product_id, is_held=True)
         raise InvalidRequest("Name the garment by garment_id or by shopify_product_id.", field="garment_id")
 
     def _judge(self, tryon: TryonSession, avatar: Avatar, garment: Garment, bands: Mapping[str, Band]) -> float:

@@ -1,13 +1,16 @@
 """An avatar deleted, a consent withdrawn: what is gone, and when the shopper hears of it."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from litestar import Litestar
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from backend.avatars.models import Avatar
 from backend.events.models import Event
+from backend.jobs.models import Job
 from tests.backend.avatars.avatar_requests import create, picture, stored_photos
 from tests.backend.conftest import Finish, Step
 from tests.factories import ORIGIN, Given, GivenShopper
@@ -159,6 +162,20 @@ class TestDeleteAvatar:
         again = await http.post("/v1/avatars", headers=brand.headers, data=order, files=picture())
         assert again.status_code == 202
         assert again.json()["id"] != avatar["id"]
+
+    async def test_a_deletion_while_its_job_ends_waits_for_it(
+        self, app: Litestar, http: httpx.AsyncClient, shopper: GivenShopper, step: Step
+    ) -> None:
+        """A job that ends takes its own row, then the figure's: in any other order the two would wait in a circle."""
+        created = await create(http, shopper)
+        await step()
+        async with app.state.database.transaction() as session:
+            await session.execute(update(Job).values(stage="saving"))
+            path = created.headers["location"]
+            deletion = asyncio.create_task(http.delete(path, headers=shopper.headers))
+            await asyncio.wait([deletion], timeout=0.3)
+            await session.execute(select(Avatar).with_for_update())
+        assert (await deletion).status_code == 200
 
     async def test_withdrawn_consent_erases_what_rested_on_it(
         self, app: Litestar, http: httpx.AsyncClient, shopper: GivenShopper

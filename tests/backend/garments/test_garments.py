@@ -1,13 +1,20 @@
+import asyncio
+import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
+from litestar import Litestar
 
+from backend.garments.service import GarmentService
+from backend.garments.uploads import kept_file
 from gpu_worker.contract import GarmentParams
 from tests.backend.conftest import Finish, Step
 from tests.factories import Given, GivenBrand
-from tests.scripted_endpoint import ScriptedEndpoint
+from tests.fakes import HandClock
+from tests.scripted_endpoint import GLB, ScriptedEndpoint, rows
 
 CHART = {"unit": "cm", "measures": "garment", "sizes": {"S": {"chest": 96}, "M": {"chest": 102}, "10": {"chest": 108}}}
 TEE: dict[str, Any] = {"name": "Tee", "category": "t-shirt", "size_chart": CHART}
@@ -171,3 +178,48 @@ async def test_warnings_come_with_the_garment(http: httpx.AsyncClient, brand: Gi
     made = (await create(http, brand, size_chart=chart)).json()
     assert made["size_chart"]["unit"] == "in"
     assert [one["code"] for one in made["warnings"]] == ["unit_taken", "large_step"]
+
+
+class TestDelete:
+    async def test_what_a_worker_still_sends_goes_too(
+        self,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        given: Given,
+        brand: GivenBrand,
+        endpoint: ScriptedEndpoint,
+        step: Step,
+        finish: Finish,
+        clock: HandClock,
+    ) -> None:
+        garment = await given.garment(brand)
+        await step()
+        deleted = await http.delete(f"/v1/garments/{garment['id']}", headers=brand.headers)
+        assert deleted.status_code == 204
+        await finish(endpoint.newest_of("garment"))
+        clock.advance(hours=2, minutes=10)
+        await step()
+        assert [one.key async for one in app.state.store.list("sources", f"{brand.id}/{garment['id']}/")] == []
+
+
+class TestAtOnce:
+    async def test_models_that_come_together_are_all_prepared(
+        self, app: Litestar, http: httpx.AsyncClient, given: Given, brand: GivenBrand, clock: HandClock
+    ) -> None:
+        """A script sends one for each size and waits for none."""
+        garment = await given.garment(brand)
+        garment_id = UUID(garment["id"])
+        path = f"/v1/garments/{garment_id}/sizes/M"
+        async with (
+            kept_file(app.state.store, brand.id, garment_id, GLB, "model/gltf-binary") as source,
+            app.state.database.transaction() as session,
+        ):
+            await GarmentService(session, clock).put_size(brand.id, garment_id, "S", source)
+            other = asyncio.create_task(http.put(path, headers=brand.headers, content=GLB))
+            await asyncio.wait([other], timeout=0.3)
+        assert (await other).status_code == 202
+        ordered = await rows(
+            app.state.database,
+            "select cast(jobs.input as text) from jobs join garments on garments.job_id = jobs.id",
+        )
+        assert json.loads(ordered[0][0])["params"]["uploads"] == ["S", "M"]

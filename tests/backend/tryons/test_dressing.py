@@ -1,5 +1,6 @@
 """A garment on the shopper's body: the first picture, the better one, and what becomes of both."""
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,7 +8,11 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from sqlalchemy import update
 
+from backend.tryons import retention
+from backend.tryons.models import WornGarment
+from backend.tryons.service import TryonService
 from gpu_worker.contract import DressParams
 from tests.backend.conftest import Finish, Step
 from tests.factories import CHART, Given, GivenBrand, GivenShopper
@@ -327,6 +332,48 @@ class TestChanges:
         assert await objects(app, "worn") == []
         assert (await fitting.read(brand, session))["dressing"] is None
         assert (await fitting.session(brand, avatar_id, garment["id"]))["dressing"] == "queued"
+
+    async def test_however_many_are_overdue_none_waits_for_the_next_hour(
+        self, app: Litestar, given: Given, fitting: Fitting, brand: GivenBrand, monkeypatch: pytest.MonkeyPatch,
+        clock: HandClock,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr(retention, "BATCH", 1)
+        avatar_id = await fitting.avatar(brand)
+        for _ in range(3):
+            await fitting.session(brand, avatar_id, (await given.garment(brand))["id"])
+        async with app.state.database.transaction() as session:
+            await session.execute(update(WornGarment).values(is_under_way=False))
+        clock.advance(days=7, hours=1)
+        for _ in range(3):
+            await fitting.step()
+        assert await rows(app.state.database, "select count(*) from worn_garments") == [(0,)]
+
+
+class TestAtOnce:
+    async def test_a_session_that_begins_while_its_figure_gets_ready_is_dressed(
+        self,
+        given: Given,
+        fitting: Fitting,
+        brand: GivenBrand,
+        shopper: GivenShopper,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Between looking at the figure and writing the session its mesh arrives."""
+        avatar, garment = await given.avatar(shopper), await given.garment(brand)
+        await fitting.step()
+        job = fitting.endpoint.newest_of("avatar")
+        look = TryonService._garment
+        arriving: list[asyncio.Future[None]] = []
+
+        async def meanwhile(self: TryonService, *wanted: Any) -> Any:
+            arriving.append(asyncio.ensure_future(fitting.finish(job)))
+            await asyncio.wait(arriving, timeout=0.3)
+            return await look(self, *wanted)
+
+        monkeypatch.setattr(TryonService, "_garment", meanwhile)
+        session = await fitting.session(shopper, avatar["id"], garment["id"])
+        await arriving[0]
+        assert (await fitting.read(shopper, session))["dressing"] == "queued"
 
 
 class TestWhoSees:
