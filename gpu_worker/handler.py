@@ -6,10 +6,12 @@ after a crash. No exception leaves the handler, because the SDK would send its t
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -200,6 +202,8 @@ class _JobRunner:
         self._process_start_ms = process_start_ms
         self._is_first = True
         self._one_at_a_time = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "job")
+        """The models: a job that nobody waits for any more holds up the next until its stage ends."""
 
     async def run(self, job: Job) -> dict[str, Any]:
         task = decode_job(job.get("input"))
@@ -265,7 +269,7 @@ class _JobRunner:
             inputs = {name: await files.read(name, file) for name, file in task.inputs.items()}
         async with self._one_at_a_time:
             with _timed(timings_ms, "pipeline"):
-                return await _in_thread(lambda: make(inputs, stages.enter), stages.stop)
+                return await _in_thread(self._thread, lambda: make(inputs, stages.enter), stages.stop)
 
     async def _finish(
         self,
@@ -359,17 +363,23 @@ async def _upload(
         return {name: await files.write(name, task.outputs[name], body) for name, body in made.items()}
 
 
-async def _in_thread(work: Callable[[], T], stop: threading.Event) -> T:
-    """Run `work` off the loop. Cancelled: tell it to stop, wait until it has, then pass the cancellation on."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
+async def _in_thread(thread: Executor, work: Callable[[], T], stop: threading.Event) -> T:
+    """Run `work` off the loop. Cancelled: tell it to stop, wait for it a while, then pass the cancellation on."""
+    context = contextvars.copy_context()  # the log's ids
+    running = asyncio.get_running_loop().run_in_executor(thread, lambda: context.run(work))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         stop.set()
+        running.add_done_callback(_seen)
         await asyncio.wait([running], timeout=STOP_GRACE_S)
-        if running.done() and not running.cancelled():
-            running.exception()  # seen: it is `Stopped`, or no longer of interest
         raise
+
+
+def _seen(over: asyncio.Future[Any]) -> None:
+    """It is `Stopped`, or no longer of interest."""
+    if not over.cancelled():
+        over.exception()
 
 
 @contextlib.contextmanager

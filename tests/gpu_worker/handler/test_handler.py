@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gpu_worker import handler as handler_module
 from gpu_worker.contract import MEASUREMENTS, AvatarParams, Stage
 from gpu_worker.estimators.questionnaire import FactRefused
 from gpu_worker.handler import Handler, make_handler
@@ -307,3 +308,19 @@ class TestCancel:
         assert pipeline.running == 0  # waited for
         assert pipeline.stages == [Stage.RECEIVED, Stage.CHECKING, Stage.MEASURING]
         assert storage.written == []
+
+    async def test_a_stage_that_takes_longer_than_anyone_waits_holds_up_the_next_job(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The models are not for two threads at a time, whoever has given up waiting."""
+        monkeypatch.setattr(handler_module, "STOP_GRACE_S", 0.01)
+        pipeline = TinyPipeline(measuring_s=0.3)
+        handler = handler_at(storage, pipeline)
+        running = asyncio.ensure_future(handler(storage.job()))
+        assert await asyncio.to_thread(pipeline.is_measuring.wait, 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert pipeline.running == 1, "it computes on"
+        assert "error" not in await handler(storage.job())
+        assert pipeline.most_at_once == 1
