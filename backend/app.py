@@ -27,6 +27,7 @@ from backend.core.loops import Loop, Step
 from backend.core.object_routes import ObjectController
 from backend.core.object_tokens import ObjectSigner
 from backend.core.request_counts import RequestCounts
+from backend.core.sqlite_log import SqliteLog
 from backend.core.storage import ObjectStore
 from backend.core.store_choice import StoreWatch, choose_store
 from backend.embed.controller import EmbedController
@@ -198,6 +199,7 @@ def wire(
                 WornRetention(database, clock).run_if_due,
                 AvatarRetention(database, clock).run_if_due,
                 CodeRetention(database, clock).run_if_due,
+                SqliteLog(database, clock).run_if_due,
                 *([shopify.tidy] if shopify else []),
             ),
             "watch": providers.check_health,

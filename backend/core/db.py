@@ -28,7 +28,8 @@ from uuid_utils.compat import uuid7
 from backend.core.clock import Clock
 from backend.core.columns import UtcDateTime
 
-SQLITE_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=5000", "synchronous=NORMAL")
+SQLITE_PATIENCE = "busy_timeout=5000"
+SQLITE_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", SQLITE_PATIENCE, "synchronous=NORMAL", "secure_delete=ON")
 POSTGRES_CONNECT_TIMEOUT_S = 5
 POSTGRES_POOL = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 300}
 READ_ONLY = "tryon_read_only"
