@@ -1,4 +1,4 @@
-"""Skirts, trousers and shorts: a tube from the waistband; for trousers it forks into two legs.
+"""Trousers and shorts: a tube from the waistband that forks into two legs.
 
 Convention: ring columns go counter-clockwise seen from above, from the wearer's right side; rows upwards in the
 seat, downwards in a leg.
@@ -9,17 +9,19 @@ from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
 
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers
 from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, perimeter, place, solve_fill
-from gpu_worker.garments.support import ANGLES, CIRCLE, DIRECTIONS, TINY, at, centre, girth, radius, smoothstep
+from gpu_worker.garments.skirt import charted, ring_angles
+from gpu_worker.garments.support import ANGLES, CIRCLE, TINY, at, centre, girth, radius, smoothstep
 from gpu_worker.garments.tables import BodyTables
 
 Row = dict[str, float]
 
-SKIRT_SLOPE, SEAT_SLOPE, LEG_SLOPE = 0.12, 0.12, 0.06
+SEAT_SLOPE, LEG_SLOPE = 0.12, 0.06
 FORK_DROP_M = 0.018
 """How far the fork of trousers lies below the body's crotch."""
 THIGH_BELOW_FORK_M = 0.025
@@ -30,28 +32,29 @@ VALLEY_FRONT, VALLEY_BACK = 0.50, 0.55
 """How near to the middle front and back of the seat come at the fork, as a share of the hull."""
 FOOT_M = 0.075
 """Trousers end above the foot: what is longer would lie on it."""
-CONTACT_M, CONTACT_REACH_M = 0.0012, 0.22
-"""Thighs nearer to the middle than the first touch; looked for this far below the crotch."""
-FORK_BELOW_CONTACT_M = 0.008
+OVERLAP_M, OVERLAP_REACH_M = 0.00005, 0.22
+"""Thighs nearer to the middle than the first overlap; looked for this far below the crotch."""
+FORK_BELOW_OVERLAP_M = 0.008
 SHORTEST_LEG_M = 0.06
 SQUEEZED_M = 0.0035
 """Cloth nearer than this to skin and to the middle is between two thighs."""
-OUTER_FALL = 0.9
-"""How nearly cloth at the fork's sides falls straight from the hips."""
+OUTER_FALL, BACK_FALL, BACK = 0.9, 0.8, (0.1, 0.75)
+"""How nearly cloth at the fork's sides falls straight from the hips, and at its back from the seat; the sines between
+which the back begins."""
+BACK_OF_EASE, BACK_SLOPE = 0.35, 1.25
+"""Share of a thigh's ease that hangs from the seat; how much steeper that cloth gets on its way to the fork."""
+FORK_SOLVES, MOST_FORK_SURPLUS_M = 12, 0.05
 FORK_FRONT_SHARE = 0.1
 """How much of the fork's ease stands before and behind, where 1 is evenly all round: the rest hangs from the hips."""
-MIDDLE_M = 0.0002
+MIDDLE_M = 0.00002
 """How near to the middle the cloth of a leg may come."""
+TOUCHING_M, MEET_M = 0.001, (0.005, 0.013)
+"""Cloth of the two legs nearer to the middle than this meets there, instead of leaving a slit."""
+CALM_M = (0.015, 0.10)
+"""Cloth nearer to the fork than the first is not let go; beyond the second it is free."""
 OUTER_YIELD = 0.05
 """How much of a leg's girth correction its outer half takes."""
 BAND_BELOW_NAVEL_M = 0.03
-
-
-@dataclass(frozen=True)
-class SkirtStyle:
-    rows: int
-    folds: Folds
-    columns: int = 112
 
 
 @dataclass(frozen=True)
@@ -61,94 +64,6 @@ class TrouserStyle:
     folds: Folds
     columns: int = 64
     crotch_columns: int = 15
-
-
-class SkirtPattern:
-    """Vertex numbers of a skirt."""
-
-    def __init__(self, style: SkirtStyle) -> None:
-        self.style = style
-        self.ring = numbers(0, style.rows, style.columns)
-        self.count = self.ring.size
-
-    @cached_property
-    def pattern(self) -> Pattern:
-        half = self.style.columns // 2
-        ring = closed(self.ring)
-        hems = {"hem": (self.ring[0], self.ring[1]), "waistband": (self.ring[-1][::-1], self.ring[-2][::-1])}
-        return Pattern(self.count, {"front": ring[:, : half + 1], "back": ring[:, half:]}, hems)
-
-
-class SkirtBuilder:
-    """Puts a skirt on one body."""
-
-    def __init__(self, pattern: SkirtPattern, tables: BodyTables) -> None:
-        self.pattern = pattern
-        self.style = pattern.style
-        self.tables = tables
-        self.angle = ring_angles(self.style.columns, 1.25)
-
-    def rows(self, row: Row) -> tuple[Floats, dict[str, float]]:
-        """Heights (R,) upwards, and the charted heights."""
-        band = self.tables.waist
-        hem = max(band - row["length"], self.tables.floor + 0.05)
-        marks = {"waist": band, "hip": self.tables.hip, "hem": hem}
-        heights = np.linspace(hem, band, self.style.rows)
-        if hem + 0.03 < marks["hip"]:
-            heights[int(np.abs(heights - marks["hip"]).argmin())] = marks["hip"]
-        else:
-            del marks["hip"]
-        return heights, marks
-
-    def marks(self, row: Row) -> dict[str, float]:
-        """Measure -> height at which the chart's girth is the cloth's."""
-        return self.rows(row)[1]
-
-    def settle(self, points: Floats, skin: Skin) -> Floats:
-        """Nothing to do: a tube has no inner sides."""
-        del skin
-        return points
-
-    def rings(self, row: Row) -> list[ChartedRing]:
-        """The rows whose girths the chart gives."""
-        heights, marks = self.rows(row)
-        return [
-            ChartedRing(self.pattern.ring, int(np.abs(heights - height).argmin()), row[name])
-            for name, height in marks.items()
-        ]
-
-    def girths(self, row: Row) -> dict[float, float]:
-        return {height: row[name] for name, height in self.marks(row).items()}
-
-    def ease(self, row: Row) -> Floats:
-        """(N,) metres of girth between cloth and skin, from the chart and the body's sections alone."""
-        heights, marks = self.rows(row)
-        ease = np.zeros(self.pattern.count)
-        ease[self.pattern.ring] = (charted(heights, marks, row) - self.tables.girth_at(heights))[:, None]
-        return ease
-
-    def build(self, row: Row) -> Floats:
-        heights, marks = self.rows(row)
-        down = heights[::-1]
-        shapes = Shapes.of(self.tables.levels, self.tables.torso, down, slope=SKIRT_SLOPE)
-        hip = marks.get("hip", marks["waist"])
-        share = smoothstep((hip + 0.05 - down) / max(hip + 0.05 - down[-1], 0.05), 0.0, 0.9)
-        fill = solve_fill(shapes, self.girths(row), self.angle, self.style.folds, share)
-        points = np.zeros((self.pattern.count, 3))
-        points[self.pattern.ring, :2] = place(shapes, fill, self.angle, self.style.folds, share)[::-1]
-        points[self.pattern.ring, 2] = heights[:, None]
-        return points
-
-
-def charted(heights: Floats, marks: dict[str, float], row: Row) -> Floats:
-    """Girth of the garment at any heights, metres, straight between the charted ones."""
-    order = sorted(marks, key=lambda name: marks[name])
-    return np.interp(heights, [marks[name] for name in order], [row[name] for name in order])
-
-
-def ring_angles(columns: int, aspect: float) -> Floats:
-    turn = -np.pi + np.arange(columns) * 2 * np.pi / columns
-    return np.arctan2(np.sin(turn), aspect * np.cos(turn))
 
 
 GRAZING_COSINE = 1e-3
@@ -206,16 +121,17 @@ class TrouserBuilder:
         self.tables = tables
         self.angle = ring_angles(self.style.columns, 1.25)
         self.crotch = tables.crotch - FORK_DROP_M
-        self.fork = min(self.crotch, self._thighs_part() - FORK_BELOW_CONTACT_M)
+        self.fork = min(self.crotch, self._thighs_part() - FORK_BELOW_OVERLAP_M)
 
     def _thighs_part(self) -> float:
-        """Height below which no thigh touches the other: cloth between touching thighs would be inside both."""
-        touching = [self.tables.crotch]
-        for side, turn in ((".L", DIRECTIONS // 2), (".R", 0)):
-            levels, support = self.tables.legs[side]
-            near = (-support[:, turn] < CONTACT_M) & (levels > self.tables.crotch - CONTACT_REACH_M)
-            touching += levels[near].tolist()
-        return min(touching)
+        """Height below which no thigh lies in the other: there is nothing between thighs that overlap."""
+        overlapping = [self.tables.crotch]
+        for side, sign in ((".L", 1.0), (".R", -1.0)):
+            points = self.tables.vertices[self.tables.regions.legs[side]].reshape(-1, 3)
+            low, high = self.tables.crotch - OVERLAP_REACH_M, self.tables.crotch
+            near = (sign * points[:, 0] < OVERLAP_M) & (points[:, 2] > low) & (points[:, 2] < high)
+            overlapping += points[near, 2].tolist()
+        return min(overlapping)
 
     def build(self, row: Row) -> Floats:
         points = np.zeros((self.pattern.count, 3))
@@ -264,13 +180,14 @@ class TrouserBuilder:
         girths = {height: row[name] for name, height in marks.items()}
         fill = solve_fill(shapes, girths, self.angle, self.style.folds, share)
         rings = place(shapes, fill, self.angle, self.style.folds, share)
-        sink = 1 - smoothstep((down - self.fork) / (marks["hip"] - self.fork), 0.0, 1.0)
+        depth = np.clip((marks["hip"] - down) / (marks["hip"] - self.fork), 0.0, 1.0)[:, None]
+        behind = smoothstep(np.sin(self.angle), *BACK)
+        sink = smoothstep(depth, 0.0, 1.0) * (1 - behind) + depth**BACK_SLOPE * behind
         middle = shapes.middle[:, None, :]
         out = np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
         reach = np.linalg.norm(rings - middle, axis=2)
         forked = self._forked(shapes.middle[-1], reach[-1], row["thigh"])
-        forked = np.maximum(forked, forked + (reach[-1] - forked) * OUTER_FALL * np.cos(self.angle) ** 4)
-        reach += sink[:, None] * (forked - reach)
+        reach += sink * (forked - reach)
         rings = middle + reach[:, :, None] * out
         points[self.pattern.ring, :2] = rings[::-1]
         points[self.pattern.ring, 2] = heights[:, None]
@@ -297,6 +214,11 @@ class TrouserBuilder:
             ease[self.pattern.crotch] = ease[self.pattern.ring[0, 0]]
         return ease
 
+    def freedom(self, points: Floats) -> Floats:
+        """(N,) how far cloth may be let go: at the fork, where two legs press together, not at all."""
+        distance, _ = cKDTree(points[self.pattern.crotch]).query(points)
+        return smoothstep(np.asarray(distance), *CALM_M)
+
     def settle(self, points: Floats, skin: Skin) -> Floats:
         """Each leg's cloth on its own side; between thighs that all but touch, in the middle."""
         settled = points.copy()
@@ -306,28 +228,46 @@ class TrouserBuilder:
             squeezed = ids[x < 2 * SQUEEZED_M]
             distance, _ = skin.distance(settled[squeezed])
             settled[squeezed[distance < SQUEEZED_M / 2], 0] = sign * MIDDLE_M
-            settled[ids, 0] = sign * np.maximum(sign * settled[ids, 0], MIDDLE_M)
+            beside = sign * settled[ids, 0]
+            settled[ids, 0] = sign * np.where(beside < TOUCHING_M, MIDDLE_M, beside)
         settled[self.pattern.crotch, 0] = 0.0
         return settled
 
     def _forked(self, middle: Floats, hull: Floats, thigh: float) -> Floats:
-        """(K,) reach of the ring at the fork: round both thighs, sunk between them, as wide as a thigh asks."""
+        """(K,) reach of the ring at the fork: round both thighs, sunk between them, as wide as a thigh asks.
+
+        Its sides fall from the hips; so does its back from the seat, as far as the thigh's girth allows.
+        """
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
         legs = np.zeros(len(self.angle))
         for levels, support in self.tables.legs.values():
             legs = np.maximum(legs, exit_distance(at(levels, support, np.array([self.fork]))[0], middle, self.angle))
-        sunk = np.where(np.sin(self.angle) < 0, VALLEY_FRONT, VALLEY_BACK) * hull
+        sunk = np.where(sine < 0, VALLEY_FRONT, VALLEY_BACK) * hull
         bare = gaussian_filter1d(np.maximum(legs, sunk), 2.5, mode="wrap")
         bare = np.maximum(bare, legs) + GAP_M
-        sideways = FORK_FRONT_SHARE + 2 * (1 - FORK_FRONT_SHARE) * np.cos(self.angle) ** 2
-        low, high = 0.0, 0.05
-        for _ in range(12):
+        fallen = np.maximum(bare, bare + (hull - bare) * BACK_FALL * smoothstep(sine, *BACK))
+        sideways = FORK_FRONT_SHARE + 2 * (1 - FORK_FRONT_SHARE) * cosine**2
+        out = np.stack([cosine, sine], axis=1)
+        quarter = len(out) // 4
+
+        def girth_of(reach: Floats) -> float:
+            ring: Floats = reach[quarter : 3 * quarter + 1, None] * out[quarter : 3 * quarter + 1]
+            return float(np.linalg.norm(np.diff(ring, axis=0, append=ring[:1]), axis=1).sum())
+
+        skin = min(float(girth(support[-1])) for _, support in self.tables.legs.values()) + 2 * np.pi * GAP_M
+        room = girth_of(bare) + BACK_OF_EASE * max(thigh - skin, 0.0)
+        low, high = 0.0, 1.0
+        for _ in range(FORK_SOLVES):
+            share = (low + high) / 2
+            low, high = (low, share) if girth_of(bare + share * (fallen - bare)) > room else (share, high)
+        ring = bare + low * (fallen - bare)
+        low, high = 0.0, MOST_FORK_SURPLUS_M
+        for _ in range(FORK_SOLVES):
             surplus = (low + high) / 2
-            ring = (bare + surplus * sideways)[:, None] * np.stack([np.cos(self.angle), np.sin(self.angle)], axis=1)
-            quarter = len(ring) // 4
-            half = np.linalg.norm(np.diff(ring[quarter : 3 * quarter + 1], axis=0), axis=1).sum()
-            across = float(np.linalg.norm(ring[quarter] - ring[3 * quarter]))
-            low, high = (low, surplus) if half + across > thigh else (surplus, high)
-        return bare + surplus * sideways
+            low, high = (low, surplus) if girth_of(ring + surplus * sideways) > thigh else (surplus, high)
+        forked = ring + low * sideways
+        sides: Floats = np.maximum(forked, forked + (hull - forked) * OUTER_FALL * cosine**4)
+        return sides
 
     def _leg(self, points: Floats, row: Row, side: str) -> None:
         sign = 1.0 if side == ".L" else -1.0
@@ -380,7 +320,9 @@ class TrouserBuilder:
         """Rings near the fork widened or narrowed, mostly inside, to the thigh's girth."""
         levels = sorted(girths)
         wanted = np.interp(heights, levels, [girths[level] for level in levels])
-        ramp = smoothstep((self.fork - heights) / THIGH_BELOW_FORK_M, 0.0, 1.0)
+        below = self.fork - heights
+        ramp = smoothstep(below / THIGH_BELOW_FORK_M, 0.0, 1.0)
+        meeting = (1 - smoothstep(below / FORK_BLEND_M, 0.5, 1.0))[:, None]
         offset = rings - middle[:, None, :]
         reach = np.linalg.norm(offset, axis=2)
         out = offset / np.maximum(reach, TINY)[:, :, None]
@@ -389,7 +331,14 @@ class TrouserBuilder:
         for _ in range(14):
             wide = np.maximum(reach + (amount * ramp)[:, None] * give, np.minimum(bare, reach))
             moved = middle[:, None, :] + wide[:, :, None] * out
-            moved[:, :, 0] = sign * np.maximum(sign * moved[:, :, 0], MIDDLE_M)
+            beside = np.maximum(sign * moved[:, :, 0], MIDDLE_M)
+            moved[:, :, 0] = sign * (beside + meeting * (_met(beside) - beside))
             amount += np.where(ramp > 0.5, (wanted - perimeter(moved)) / (2 * np.pi * give.mean()), 0.0)
             amount = np.clip(amount, -0.08, 0.05)
         return moved
+
+
+def _met(beside: Floats) -> Floats:
+    """Distances from the middle, the small ones closed."""
+    closed_up: Floats = MIDDLE_M + (beside - MIDDLE_M) * smoothstep(beside, *MEET_M)
+    return closed_up

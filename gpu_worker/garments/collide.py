@@ -1,5 +1,6 @@
 """Keeping cloth off the skin: nearest points of the body with their side, and the push that resolves what is inside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,8 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from gpu_worker.body.arrays import Bools, Edges, Floats, Ints
-from gpu_worker.garments.pattern import vertex_normals
-from gpu_worker.garments.rings import GAP_M, ChartedRing, perimeter
+from gpu_worker.garments.pattern import section_length, vertex_normals
+from gpu_worker.garments.rings import GAP_M, ChartedRing, ChartedSection, perimeter
 
 ROUNDS = 3
 SPREAD = 0.6
@@ -21,6 +22,8 @@ TRUED_ROWS, TRUED_FADE_ROWS, TRUED_TIMES = 4, 2.0, 3
 SMALL_M, TIGHT_M = 0.0005, 0.03
 """A girth off by less is left; by more, the cloth is tight there and the body's girth is what it shows."""
 LEAST_FREE = 0.15
+TRUED_NEAR_M, TRUED_GAP = 0.02, 0.8
+"""How far along a limb the girth of a section is put right, and how near to the skin, as a share of the gap."""
 FAR_M = 0.06
 ASKED_GAPS = 4.0
 """Vertices further than this many gaps are not asked again."""
@@ -178,10 +181,13 @@ class Probes:
             move[rows[bigger]] = short[chosen, None] * self.normal[chosen]
 
 
-def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
+def true_up(points: Floats, skin: Skin, rings: Sequence[ChartedRing | ChartedSection]) -> Floats:
     """Take back what the push added to charted girths, where cloth stands off the skin and has room to give."""
     trued = points.copy()
     for ring in rings:
+        if isinstance(ring, ChartedSection):
+            trued = _true_up_section(trued, skin, ring)
+            continue
         low = max(ring.row - TRUED_ROWS, 0)
         ids = ring.grid[low : ring.row + TRUED_ROWS + 1]
         fade = np.exp(-(((np.arange(len(ids)) + low - ring.row) / TRUED_FADE_ROWS) ** 2))[:, None]
@@ -196,4 +202,26 @@ def true_up(points: Floats, skin: Skin, rings: list[ChartedRing]) -> Floats:
             free = room > 0
             step = excess / (2 * np.pi) / max(float(free[ring.row - low].mean()), LEAST_FREE)
             trued[ids, :2] += inward * (np.clip(step, 0, np.maximum(room, 0)) * fade)[:, :, None]
+    return trued
+
+
+def _true_up_section(points: Floats, skin: Skin, section: ChartedSection) -> Floats:
+    """The same for a girth that is measured between rows, square to a limb's axis."""
+    trued, grid = points.copy(), section.grid
+    local = (trued - section.origin) @ section.axes
+    mark = float(local[grid[0], 2].max()) + section.beyond
+    above = local[section.faces, 2] > mark
+    faces = section.faces[above.any(axis=1) & ~above.all(axis=1)]
+    ids = grid[1:][np.abs(local[grid[1:], 2] - mark) < 2 * TRUED_NEAR_M]
+    fade = np.exp(-(((local[ids, 2] - mark) / TRUED_NEAR_M) ** 2))
+    for _ in range(TRUED_TIMES):
+        excess = section_length(local, faces, mark) - section.girth
+        if not SMALL_M < excess < TIGHT_M:
+            break
+        out = local[ids, :2] - local[faces, :2].mean(axis=(0, 1))
+        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+        room = np.maximum(skin.distance(trued[ids])[0] - TRUED_GAP * GAP_M, 0)
+        share = max(float(fade[room > 0].sum() / fade.sum()), LEAST_FREE)
+        local[ids, :2] -= (np.clip(excess / (2 * np.pi) / share, 0, room) * fade)[:, None] * out
+        trued[ids] = section.origin + local[ids] @ section.axes.T
     return trued

@@ -91,18 +91,17 @@ class Springs:
         return moved
 
 
-def drape(points: Floats, sheet: Sheet, skin: Skin, slack: Floats, held: Ints, level: Ints) -> Floats:
+def drape(points: Floats, sheet: Sheet, skin: Skin, slack: Floats, freedom: Floats, level: Ints) -> Floats:
     """(N, 3) the garment at rest. Raises `DrapeFailed`.
 
-    points : (N, 3) the geometric garment
-    slack  : (N,) see `Springs.of`
-    held   : vertices that stay: neckline, waistband
-    level  : vertices of hems, which do not climb
+    points  : (N, 3) the geometric garment
+    slack   : (N,) see `Springs.of`
+    freedom : (N,) 0 for vertices that stay (neckline, waistband), 1 for those let go
+    level   : vertices of hems, which do not climb
     """
     springs = Springs.of(sheet.edges, points, slack)
     neighbours = sheet.neighbours.astype(np.float32)
-    free = np.ones((len(points), 1), np.float32)
-    free[held] = 0.0
+    free = freedom[:, None].astype(np.float32)
     pull = RELAXATION * free
     position = points.astype(np.float32)
     before = position.copy()

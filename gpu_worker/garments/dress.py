@@ -95,8 +95,11 @@ class DressedBody:
         held = np.concatenate([edge for name, (edge, _) in pattern.hems.items() if name in HELD])
         level = np.concatenate([edge for name, (edge, _) in pattern.hems.items() if name.startswith("hem")])
         sheet = sheet_of(dressed.category)
-        rested = drape(worn.points, sheet, skin, self._slack(dressed, worn), held, level)
-        settled = builder_of(dressed.category, self.tables).settle(push_out(rested, sheet, skin), skin)
+        builder = builder_of(dressed.category, self.tables)
+        free = builder.freedom(worn.points)
+        free[held] = 0.0
+        rested = drape(worn.points, sheet, skin, self._slack(dressed, worn), free, level)
+        settled = builder.settle(push_out(rested, sheet, skin), skin)
         return replace(worn, points=repaired(settled, worn.points, pattern, sheet, skin))
 
     def _slack(self, dressed: Dressed, worn: WornSize) -> Floats:

@@ -28,6 +28,8 @@ TENSE_M = 0.03
 WIDEST_SURPLUS_M = 0.6
 FOLDED = 0.6
 """Share of the girth beyond what bridges the body's hollows that stands in folds, where folds show."""
+FAIR_M, FAIR_TIMES, FAIR_GAIN = 0.022, 8, 1.2
+"""Over what length a tube is smoothed, how often its girth is put right afterwards, and by how much each time."""
 SOLVES, CLOSE_M = 12, 0.00003
 """Steps at most, and the girth's error at which to stop."""
 
@@ -216,6 +218,39 @@ def place(
     return _lifted(shapes, bare, fill.surplus, angle, folds, share, reach)
 
 
+def faired(
+    shapes: Shapes, rings: Floats, girths: dict[float, float], angle: Floats, reach: Floats | None = None
+) -> Floats:
+    """Rings (R, K, 2) smoothed down the tube, so that no crease forms where the girth turns; never nearer to the skin.
+
+    The charted girths are put right afterwards, and what lies between follows.
+    """
+    middle = shapes.middle[:, None, :]
+    skin = radius(shapes.skin, shapes.middle, angle)
+    out = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    step = float(np.abs(np.diff(shapes.heights)).mean())
+    given = ((rings - middle) * out).sum(axis=2)
+    soft = np.maximum(gaussian_filter1d(given, FAIR_M / step, axis=0, mode="nearest"), np.minimum(skin, given))
+    levels = np.array(sorted(girths, reverse=True))
+    rows = np.abs(shapes.heights[:, None] - levels).argmin(axis=0)
+    wanted = perimeter(rings[rows])
+    more = np.zeros(len(levels))
+    for _ in range(FAIR_TIMES):
+        between = np.full(len(soft), more[0]) if len(levels) == 1 else _between(-levels, more, -shapes.heights)
+        wide = np.maximum(soft + between[:, None], np.minimum(skin, given))
+        placed = middle + wide[:, :, None] * out
+        if reach is not None:
+            placed[:, :, 0] = np.clip(placed[:, :, 0], -reach[:, None], reach[:, None])
+        more += FAIR_GAIN * (wanted - perimeter(placed[rows])) / (2 * np.pi)
+    fixed: Floats = placed
+    return fixed
+
+
+def _between(levels: Floats, values: Floats, where: Floats) -> Floats:
+    smooth: Floats = PchipInterpolator(levels, values)(np.clip(where, levels[0], levels[-1]))
+    return smooth
+
+
 def _lifted(
     shapes: Shapes, bare: Floats, surplus: Floats, angle: Floats, folds: Folds, share: Floats, reach: Floats | None
 ) -> Floats:
@@ -234,6 +269,24 @@ class ChartedRing:
 
     grid: Ints
     row: int
+    girth: float
+
+
+@dataclass(frozen=True, eq=False)
+class ChartedSection:
+    """A girth that the chart gives square to a limb, between the rows of its tube.
+
+    faces  : (F, 3) triangles of the tube
+    grid   : (R, K) its vertex numbers; the first row stays
+    origin, axes : (3,), (3, 3) the limb's frame, its axis the third column
+    beyond : how far along the axis, counted from the first row's furthest point, the girth is measured, metres
+    """
+
+    faces: Ints
+    grid: Ints
+    origin: Floats
+    axes: Floats
+    beyond: float
     girth: float
 
 

@@ -41,6 +41,14 @@ def _around(points: Floats) -> float:
     return float(np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1).sum())
 
 
+def opening_along(dressed: Dressed, size: str, tables: BodyTables) -> float:
+    """How far along the arm the left sleeve ends."""
+    tube = tables.arms[".L"]
+    middle = dressed.sizes[size].points[dressed.pattern.panels["sleeve.L"][-1, :-1]].mean(axis=0)
+    beyond = ((middle - tube.origin) * tube.normal).sum(axis=1)
+    return float(np.interp(0.0, -beyond, tube.along))
+
+
 def measured_sleeve(dressed: Dressed, size: str, tables: BodyTables) -> dict[str, float]:
     """Girths of the left sleeve square to the arm, at the opening and below the armpit, and its length on top."""
     points, grid = dressed.sizes[size].points, dressed.pattern.panels["sleeve.L"]
@@ -64,7 +72,7 @@ def upper_arm_mark(dressed: Dressed, size: str, tables: BodyTables) -> float:
 def _along_arm(points: Floats, tables: BodyTables) -> Floats:
     """Points in the left arm's frame, the third axis along it."""
     tube = tables.arms[".L"]
-    local: Floats = (points - tube.origin[0]) @ np.stack([tube.first[0], tube.second[0], tube.normal[0]], axis=1)
+    local: Floats = (points - tube.origin[0]) @ tube.axes
     return local
 
 

@@ -28,6 +28,8 @@ MARK_TIMES, NEAR_MARK_M = 5, 0.03
 """How often the cloth's girth at the mark is put right between its rows, and how far that reaches."""
 CLOSE_M, LEAST_SLOPE = 0.0005, 0.05
 SHORTEST_M = 0.008
+CUT_M = 0.03
+"""Triangles further from the mark than this are not cut there."""
 GAIN, MOST_M = 1.8, 0.08
 """More than once, for columns that lie on the skin cannot give."""
 
@@ -52,28 +54,33 @@ class Sleeve:
         self.final = -np.pi / 2 + turn * 2 * np.pi * np.arange(len(loop)) / len(loop)
         self.loop_angle = self.final + (np.arctan2(up, across) - self.final + np.pi) % (2 * np.pi) - np.pi
         self.loop, self.shoulder = loop, loop[shoulder]
-        self.mark = float(self.start.max()) + BELOW_ARMHOLE_M
         self._end_at(float(self.start[shoulder]) + row["sleeve"])
         for _ in range(LENGTH_TIMES):
             top = self._tube(self._between(LENGTH_ROWS)[:, [shoulder]], [shoulder]).points()[:, 0]
             length = float(np.linalg.norm(np.diff(top, axis=0, prepend=self.shoulder[None]), axis=1).sum())
             self._end_at(self.end + row["sleeve"] - length)
-        self._more: Floats = self._missing(len(loop))
+        self._more: Floats = self._missing()
 
     def _end_at(self, end: float) -> None:
-        """Where the opening lies, at the wrist at most, and the girths that follow."""
-        shortest = float(self.start.max()) + SHORTEST_M
-        self.end = min(max(end, shortest), float(self.tube.along[-1]))
-        self.mark = min(self.mark, self.end)
-        self._stations, self._girths = self._charted()
-        self._levels = np.linspace(self.mark, self.end, TRUED_LEVELS)
+        """Where the opening lies, at the wrist at most, and the girths that follow.
 
-    def _missing(self, columns: int) -> Floats:
+        A sleeve that ends above the bottom of the armhole slants: its top keeps the chart's length.
+        """
+        self.end = min(end, float(self.tube.along[-1]))
+        self.ends = np.maximum(self.end, self.start + SHORTEST_M)
+        self.mark = float(self.start.max()) + BELOW_ARMHOLE_M
+        self._stations, self._girths = self._charted()
+        marks = np.minimum(self.mark, self.ends)
+        share = np.linspace(0, 1, TRUED_LEVELS)
+        self._levels = marks + (self.ends - marks) * share[:, None]
+        self._wanted = self.girth_at(self.mark + (self.end - self.mark) * share)
+
+    def _missing(self) -> Floats:
         """(levels,) metres further out that give the chart's girths."""
-        rings = self._tube(np.broadcast_to(self._levels[:, None], (TRUED_LEVELS, columns)))
+        rings = self._tube(self._levels)
         more = np.zeros(TRUED_LEVELS)
         for _ in range(TRUED_STEPS):
-            short = self.girth_at(self._levels) - perimeter(rings.points(more[:, None]))
+            short = self._wanted - perimeter(rings.points(more[:, None]))
             more = np.clip(more + GAIN * short / (2 * np.pi), -MOST_M, MOST_M)
         return more
 
@@ -97,28 +104,33 @@ class Sleeve:
         """
         along = self._between(count)
         tube = self._tube(along)
-        more = np.interp(along, self._levels, self._more)
-        more *= smoothstep((along - self.start) / (self.mark - self.start), 0.0, 1.0)
+        marks, ends = self._levels[0], self._levels[-1]
+        share = np.clip((along - marks) / np.maximum(ends - marks, CLOSE_M), 0, 1)
+        more = np.interp(share, np.linspace(0, 1, TRUED_LEVELS), self._more)
+        more *= smoothstep((along - self.start) / (marks - self.start), 0.0, 1.0)
         near = np.exp(-(((along - self.mark) / NEAR_MARK_M) ** 2))
-        axes = np.stack([self.tube.first[0], self.tube.second[0], self.tube.normal[0]], axis=1)
         wanted = float(self.girth_at(np.array([self.mark]))[0])
+
+        flat = np.concatenate([self.start[None], along]).reshape(-1)
+        spans = flat[faces]
+        faces = faces[(spans.min(axis=1) < self.mark + CUT_M) & (spans.max(axis=1) > self.mark - CUT_M)]
 
         def excess(amount: float) -> float:
             sheet = np.concatenate([self.loop[None], tube.points(more + near * amount)]).reshape(-1, 3)
-            return section_length((sheet - self.tube.origin[0]) @ axes, faces, self.mark) - wanted
+            return section_length((sheet - self.tube.origin[0]) @ self.tube.axes, faces, self.mark) - wanted
 
         amount = _secant(excess, MOST_M) if self.mark < self.end else 0.0
         return tube.points(more + near * amount)
 
     def _between(self, count: int) -> Floats:
         share = np.linspace(0, 1, count + 1)[1:, None]
-        between: Floats = self.start + (self.end - self.start) * share
+        between: Floats = self.start + (self.ends - self.start) * share
         return between
 
     def _tube(self, along: Floats, columns: list[int] | slice = slice(None)) -> "_Tube":
         """The sleeve at `along` (R, K) of some columns, before its girth is put right."""
         start = self.start[columns]
-        gone, whole = along - start, self.end - start
+        gone, whole = along - start, self.ends[columns] - start
         blend = smoothstep(gone / np.minimum(BLEND_M, BLEND_SHARE * whole), 0.0, 1.0)
         turned = self.final[columns] - self.loop_angle[columns]
         angle = self.loop_angle[columns] + turned * smoothstep(gone / whole, 0.0, 0.7)

@@ -109,6 +109,11 @@ class Tube:
     second: Floats
     support: Floats
 
+    @property
+    def axes(self) -> Floats:
+        """(3, 3) where the limb begins: its sections' axes and, third, its own, as columns."""
+        return np.stack([self.first[0], self.second[0], self.normal[0]], axis=1)
+
 
 class BodyTables:
     """Sections and landmarks of one body."""

@@ -1,21 +1,16 @@
 """From a category to a garment that can be put on a body: the pattern, and the builder that places it."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol
 
 from gpu_worker.body.arrays import Floats
-from gpu_worker.garments.bottom import (
-    SkirtBuilder,
-    SkirtPattern,
-    SkirtStyle,
-    TrouserBuilder,
-    TrouserPattern,
-    TrouserStyle,
-)
+from gpu_worker.garments.bottom import TrouserBuilder, TrouserPattern, TrouserStyle
 from gpu_worker.garments.chart import Category
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern
-from gpu_worker.garments.rings import ChartedRing, Folds
+from gpu_worker.garments.rings import ChartedRing, ChartedSection, Folds
+from gpu_worker.garments.skirt import SkirtBuilder, SkirtPattern, SkirtStyle
 from gpu_worker.garments.tables import BodyTables
 from gpu_worker.garments.top import TopBuilder, TopPattern, TopStyle
 
@@ -41,8 +36,11 @@ class Builder(Protocol):
     def settle(self, points: Floats, skin: Skin) -> Floats:
         """What the push off the skin leaves to be put right."""
 
-    def rings(self, row: Row) -> list[ChartedRing]:
-        """Rows whose girth is put right after the push."""
+    def freedom(self, points: Floats) -> Floats:
+        """(N,) from 0, held where geometry put it, to 1, let go as cloth."""
+
+    def rings(self, row: Row) -> Sequence[ChartedRing | ChartedSection]:
+        """Rows and sections whose girth is put right after the push."""
 
     def marks(self, row: Row) -> dict[str, float]:
         """Measure -> height at which the chart's girth is the cloth's."""

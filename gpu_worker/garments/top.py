@@ -6,21 +6,22 @@ planes from front to back, so that cloth runs from the shoulder to the bust with
 Convention: panel columns go counter-clockwise seen from above, starting at the wearer's right side; rows upwards.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from gpu_worker.body.arrays import Floats, Ints
 from gpu_worker.garments.collide import Skin
 from gpu_worker.garments.pattern import Pattern, closed, numbers, quads
-from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, place, solve_fill
-from gpu_worker.garments.sleeve import Sleeve
-from gpu_worker.garments.support import ANGLES, girth, radius, smoothstep
+from gpu_worker.garments.rings import GAP_M, ChartedRing, ChartedSection, Folds, Shapes, faired, place, solve_fill
+from gpu_worker.garments.sleeve import BELOW_ARMHOLE_M, Sleeve
+from gpu_worker.garments.support import ANGLES, girth, smoothstep
 from gpu_worker.garments.tables import BodyTables
+from gpu_worker.garments.yoke import Yoke
 
 Row = dict[str, float]
 """One size, every measure of the category, metres."""
@@ -68,9 +69,9 @@ class TopStyle:
     neck_width_m: float
     folds: Folds
     rib_m: float = RIB_M
+    """Height of the rib or collar that stands on the neckline."""
     has_hood: bool = False
     """A hood lying down at the back, in place of the rib."""
-    """Height of the rib or collar that stands on the neckline."""
 
 
 class TopPattern:
@@ -111,10 +112,11 @@ class TopPattern:
         return np.concatenate([front, back[-2:0:-1]])
 
     @cached_property
-    def sleeve_faces(self) -> Ints:
-        """(F, 3) of one sleeve alone, its loop first, numbered row by row."""
+    def sleeve_faces(self) -> dict[str, Ints]:
+        """(F, 3) of each sleeve alone, its loop first, numbered row by row; the same triangles as its panel's."""
         rows, columns = self.sleeves[".L"].shape
-        return quads(closed(numbers(0, rows, columns)))
+        grid = numbers(0, rows, columns)
+        return {".L": quads(closed(grid[:, ::-1])), ".R": quads(closed(grid))}
 
     @cached_property
     def neck(self) -> Ints:
@@ -151,59 +153,6 @@ def column_angles() -> Floats:
     """(2 C,) direction of each column of the trunk's tube, from the wearer's right side over the front."""
     turn = -np.pi + np.arange(2 * PANEL_COLUMNS) * np.pi / PANEL_COLUMNS
     return np.arctan2(np.sin(turn), TRUNK_ASPECT * np.cos(turn))
-
-
-class Yoke:
-    """The body above the armpits as cloth sees it: distance from `origin` by plane x and angle in (y, z)."""
-
-    def __init__(self, tables: BodyTables) -> None:
-        self.origin = tables.yoke_origin
-        self._planes, support = tables.sagittal
-        bare = radius(support, np.zeros((len(support), 2)), ANGLES.astype(np.float64))
-        soft = gaussian_filter(bare, (1.5, 1.0), mode=("nearest", "wrap"))
-        self._reach = np.maximum(soft, gaussian_filter(bare, (0.6, 0.4), mode=("nearest", "wrap")))
-
-    def reach(self, x: Floats, angle: Floats) -> Floats:
-        """Distance of the surface, for arrays of equal shape."""
-        row = np.interp(x, self._planes, np.arange(len(self._planes)))
-        column = (angle % (2 * np.pi)) / (2 * np.pi) * len(ANGLES)
-        found: Floats = map_coordinates(self._reach, [row, column], order=1, mode="grid-wrap")
-        return found
-
-    def polar(self, points: Floats) -> tuple[Floats, Floats, Floats]:
-        """x, angle and distance of points (..., 3)."""
-        y, z = points[..., 1] - self.origin[0], points[..., 2] - self.origin[1]
-        return points[..., 0], np.arctan2(z, y), np.hypot(y, z)
-
-    def points(self, x: Floats, angle: Floats, distance: Floats) -> Floats:
-        y, z = self.origin[0] + distance * np.cos(angle), self.origin[1] + distance * np.sin(angle)
-        return np.stack([x, y, z], axis=-1)
-
-    def ridge(self, x: Floats) -> tuple[Floats, Floats]:
-        """Angle and height of the shoulder line over x (n,)."""
-        angle = np.linspace(np.pi / 4, 3 * np.pi / 4, 41)
-        grid_x, grid_angle = np.broadcast_to(x[:, None], (len(x), 41)), np.broadcast_to(angle, (len(x), 41))
-        distance = self.reach(grid_x, grid_angle)
-        height = self.origin[1] + distance * np.sin(angle)
-        weight = np.exp((height - height.max(axis=1, keepdims=True)) / 0.002)
-        best = (weight * angle).sum(axis=1) / weight.sum(axis=1)
-        return best, np.asarray(height.max(axis=1))
-
-    def angle_at_height(self, x: Floats, height: Floats, *, front: bool) -> Floats:
-        """Angle (n,) at which the surface passes `height` (n,) over x (n,)."""
-        ridge, _ = self.ridge(x)
-        share = np.linspace(0, 1, 41)
-        low = np.pi if front else 0.0
-        angle = low + (ridge - low)[:, None] * share - (0.6 if not front else -0.6) * (1 - share)
-        grid_x = np.broadcast_to(x[:, None], angle.shape)
-        level = self.origin[1] + self.reach(grid_x, angle) * np.sin(angle)
-        level = np.maximum.accumulate(level, axis=1) + np.linspace(0, 1e-6, 41)
-        above = np.clip((level < height[:, None]).sum(axis=1), 1, len(share) - 1)
-        rows = np.arange(len(x))
-        low_level, high_level = level[rows, above - 1], level[rows, above]
-        part = np.clip((height - low_level) / (high_level - low_level), 0, 1)
-        found: Floats = angle[rows, above - 1] * (1 - part) + angle[rows, above] * part
-        return found
 
 
 class TopBuilder:
@@ -277,13 +226,23 @@ class TopBuilder:
         del skin
         return points
 
-    def rings(self, row: Row) -> list[ChartedRing]:
-        """The rows whose girths the chart gives."""
+    def freedom(self, points: Floats) -> Floats:
+        """(N,) all of it may be let go."""
+        return np.ones(len(points))
+
+    def rings(self, row: Row) -> Sequence[ChartedRing | ChartedSection]:
+        """The rows whose girths the chart gives, and the upper arms."""
         heights, marks = self.trunk_rows(row)
-        return [
+        trunk = [
             ChartedRing(self.pattern.ring, int(np.abs(heights - height).argmin()), row[name])
             for name, height in marks.items()
         ]
+        return [*trunk, *(self._upper_arm(row["upper_arm"], side) for side in self.pattern.sleeves)]
+
+    def _upper_arm(self, girth_m: float, side: str) -> ChartedSection:
+        tube, grid = self.tables.arms[side], self.pattern.sleeves[side]
+        faces = grid.reshape(-1)[self.pattern.sleeve_faces[side]]
+        return ChartedSection(faces, grid, tube.origin[0], tube.axes, BELOW_ARMHOLE_M, girth_m)
 
     def girths(self, row: Row) -> dict[float, float]:
         """Charted height -> girth."""
@@ -297,8 +256,8 @@ class TopBuilder:
         levels, inner = self.tables.arm_inner
         reach = np.interp(down, levels, np.minimum(inner, 9.0)) - ARM_CLEARANCE_M
         fill = solve_fill(shapes, self.girths(row), self.angle, self.style.folds, share, reach)
-        rings = place(shapes, fill, self.angle, self.style.folds, share, reach)[::-1]
-        points[self.pattern.ring, :2] = rings
+        placed = place(shapes, fill, self.angle, self.style.folds, share, reach)
+        points[self.pattern.ring, :2] = faired(shapes, placed, self.girths(row), self.angle, reach)[::-1]
         points[self.pattern.ring, 2] = heights[:, None]
 
     def _upper(self, points: Floats, row: Row, *, front: bool) -> None:
@@ -442,7 +401,7 @@ class TopBuilder:
         grid = self.pattern.sleeves[side]
         loop = points[self.pattern.loops[side]]
         sleeve = Sleeve(self.tables.arms[side], loop, row, shoulder=UPPER_ROWS, is_left=side == ".L")
-        points[grid[1:]] = sleeve.rows(self.pattern.sleeve_faces, len(grid) - 1)
+        points[grid[1:]] = sleeve.rows(self.pattern.sleeve_faces[side], len(grid) - 1)
 
 
 def _grid_normals(panel: Floats) -> Floats:

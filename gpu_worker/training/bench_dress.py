@@ -7,7 +7,6 @@ body's own measures, from tight to loose.
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,13 @@ from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.chart import CATEGORIES, Category
 from gpu_worker.garments.dress import Dressed, DressedBody, Wardrobe, WornSize, chart_rows
 from gpu_worker.garments.rings import GAP_M
-from gpu_worker.garments.section import measured_girths, measured_lengths, measured_sleeve, upper_arm_mark
+from gpu_worker.garments.section import (
+    measured_girths,
+    measured_lengths,
+    measured_sleeve,
+    opening_along,
+    upper_arm_mark,
+)
 from gpu_worker.garments.support import girth
 from gpu_worker.garments.template import pattern_of
 from gpu_worker.garments.winding import WindingNumber, inside, samples
@@ -30,9 +35,6 @@ FACE_SAMPLES = 5000
 GAP_GIRTH_M = 2 * np.pi * (GAP_M + 0.0003)
 """A girth smaller than the skin's by this is tight: cloth has a distance to keep."""
 LEGS = frozenset({"thigh", "knee", "hem"})
-
-SHOULDER_BEYOND_JOINT_M = 0.05
-"""How far along the arm sleeves begin, about."""
 
 
 @dataclass
@@ -80,9 +82,12 @@ class Tally:
         if "rise" in chart:
             chart["rise + inseam"] = chart["rise"] + chart["inseam"]
         if "sleeve" in chart:
-            mark = upper_arm_mark(dressed, size, body.tables)
+            along = {
+                "upper_arm": upper_arm_mark(dressed, size, body.tables),
+                "sleeve_open": opening_along(dressed, size, body.tables),
+            }
             for name, metres in measured_sleeve(dressed, size, body.tables).items():
-                if name == "sleeve" or _is_loose(body, chart, name, mark):
+                if name == "sleeve" or _is_loose(body, chart[name], along[name]):
                     found[name] = metres
         for measure, metres in found.items():
             self.errors_cm[category, measure].append((metres - chart[measure]) * 100)
@@ -125,12 +130,10 @@ def _skin_girth(body: DressedBody, dressed: Dressed, measure: str, height: float
     return float(body.tables.girth_at(np.array([height]))[0])
 
 
-def _is_loose(body: DressedBody, chart: Mapping[str, float], measure: str, mark: float) -> bool:
-    """Whether a sleeve's girth leaves room for the arm. mark : where the upper arm is measured."""
+def _is_loose(body: DressedBody, girth_m: float, along: float) -> bool:
+    """Whether a sleeve's girth leaves room for the arm, `along` metres down it."""
     tube = body.tables.arms[".L"]
-    opening = min(chart["sleeve"] + SHOULDER_BEYOND_JOINT_M, float(tube.along[-1]))
-    along = opening if measure == "sleeve_open" else mark
-    return chart[measure] > float(np.interp(along, tube.along, girth(tube.support))) + GAP_GIRTH_M
+    return girth_m > float(np.interp(along, tube.along, girth(tube.support))) + GAP_GIRTH_M
 
 
 def measure(bodies: int, seed: int, *, kinds: tuple[Category, ...] = CATEGORIES, drape: bool = True) -> Tally:

@@ -14,7 +14,7 @@ from gpu_worker.garments.chart import TOPS, Category
 from gpu_worker.garments.rings import GAP_M, Shapes
 from gpu_worker.garments.support import DIRECTIONS, at
 from gpu_worker.garments.tables import BodyTables, Tube
-from gpu_worker.garments.top import Yoke
+from gpu_worker.garments.yoke import Yoke
 
 HANG_SLOPE = 0.08
 NECK_HALF_M = 0.085

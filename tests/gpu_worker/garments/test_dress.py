@@ -2,16 +2,24 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from gpu_worker.garments.chart import CATEGORIES, Category
 from gpu_worker.garments.dress import BodyUnusable, Dressed, Layer, Wardrobe, chart_rows
-from gpu_worker.garments.pattern import vertex_normals
+from gpu_worker.garments.pattern import quads, vertex_normals
+from gpu_worker.garments.rings import perimeter
 from gpu_worker.garments.section import measured_girths, measured_lengths, measured_sleeve
+from gpu_worker.garments.template import TOP_STYLES
+from gpu_worker.garments.top import TopPattern
 from gpu_worker.garments.winding import inside, samples
 
 from .conftest import Person
 
-GIRTH_ERROR_CM = 1.0
+GIRTH_ERROR_CM, SLEEVE_ERROR_M = 1.0, 0.005
+STEEPEST_SEAT = 0.65
+"""How far the seat may go in for each metre down to the fork; a ledge takes 1."""
+BEND_STEP_M, MOST_BEND_M = 0.02, 0.028
+"""How much a waist's girth may turn over two steps up or down; a crease takes .033."""
 FACE_SAMPLES = 5000
 LOOSE = (12.0, 20.0)
 """Ease that leaves every charted girth loose, cm."""
@@ -83,6 +91,64 @@ class TestSleeves:
             for measure, metres in found.items():
                 assert abs(metres * 100 - row[measure]) <= GIRTH_ERROR_CM, (measure, metres * 100, row[measure])
 
+    @pytest.mark.parametrize("ease_cm", [-6.0, 6.0])
+    def test_keep_their_length_above_a_deep_armhole(self, ease_cm: float, drawn: dict[str, Person]) -> None:
+        person = drawn["short sleeve, deep armhole"]
+        dressed = worn("dress", person, ease_cm)
+        (name, size), *_ = dressed.sizes.items()
+        length = measured_sleeve(dressed, name, person.dressed.tables)["sleeve"]
+        assert length * 100 == pytest.approx(size.row.metres["sleeve"] * 100, abs=GIRTH_ERROR_CM)
+
+    @pytest.mark.parametrize("category", ["t-shirt", "hoodie"])
+    def test_have_the_charts_upper_arm_where_the_arm_lies_at_the_trunk(
+        self, category: Category, drawn: dict[str, Person]
+    ) -> None:
+        person = drawn["arm at the trunk"]
+        dressed = worn(category, person, 8.0)
+        found = measured_sleeve(dressed, "8", person.dressed.tables)["upper_arm"]
+        assert found == pytest.approx(dressed.sizes["8"].row.metres["upper_arm"], abs=SLEEVE_ERROR_M)
+
+    @pytest.mark.parametrize("side", [".L", ".R"])
+    def test_are_measured_on_the_triangles_that_are_drawn(self, side: str) -> None:
+        top = TopPattern(TOP_STYLES["t-shirt"])
+        measured = top.sleeves[side].reshape(-1)[top.sleeve_faces[side]]
+        drawn_faces = quads(top.pattern.panels[f"sleeve{side}"])
+        assert {tuple(sorted(face)) for face in measured} == {tuple(sorted(face)) for face in drawn_faces}
+
+
+class TestTrousers:
+    def test_fork_where_the_chart_says_between_thighs_that_touch(self, drawn: dict[str, Person]) -> None:
+        person = drawn["thighs that touch"]
+        sizes = {f"{ease:g}": chart("trousers", person, ease) | {"inseam": 62.0} for ease in (0.0, 12.0)}
+        dressed = person.dressed.dress("trousers", chart_rows("trousers", sizes))
+        for name, size in dressed.sizes.items():
+            found = measured_lengths(dressed, name)
+            for measure in ("rise", "inseam"):
+                error_cm = (found[measure] - size.row.metres[measure]) * 100
+                assert abs(error_cm) <= GIRTH_ERROR_CM, (measure, error_cm)
+            points = dressed.pattern.with_hems(size.points)
+            checked = samples(points, dressed.pattern.all_faces, FACE_SAMPLES, np.random.default_rng(12))
+            assert not inside(person.winding, checked).any()
+
+    def test_hang_from_the_seat_without_a_ledge(self, people: list[Person]) -> None:
+        dressed = worn("trousers", people[1], 12.0)
+        size = dressed.sizes["12"]
+        back = size.points[dressed.pattern.panels["back"]]
+        below_hip = back[:, :, 2].mean(axis=1) < size.marks["hip"]
+        depth, height = back[below_hip][:, :, 1].max(axis=1), back[below_hip][:, :, 2].mean(axis=1)
+        assert (np.diff(depth) / np.diff(height)).max() < STEEPEST_SEAT
+
+
+class TestWaist:
+    def test_turns_softly_on_a_heavy_body(self, people: list[Person]) -> None:
+        dressed = worn("dress", people[2], 6.0)
+        size, panels = dressed.sizes["6"], dressed.pattern.panels
+        rows = TOP_STYLES["dress"].rows
+        rings = size.points[np.concatenate([panels["front"][:rows], panels["back"][:rows, 1:-1]], axis=1)]
+        levels = size.marks["waist"] + np.arange(-3, 4) * BEND_STEP_M
+        girths = np.interp(levels, rings[:, :, 2].mean(axis=1), perimeter(rings))
+        assert np.diff(girths, 2).max() < MOST_BEND_M
+
 
 class TestLengths:
     @pytest.mark.parametrize(
@@ -130,12 +196,12 @@ class TestLayers:
         over = person.dressed.dress("t-shirt", rows, beneath).sizes["M"].points
         normals = vertex_normals(beneath.points, beneath.faces)
 
+        under = cKDTree(beneath.points)
+
         def deepest(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float:
-            nearest = np.linalg.norm(points[:, None, :] - beneath.points[None, ::3], axis=2)
-            closest = nearest.argmin(axis=1)
-            covered = nearest.min(axis=1) < 0.015
-            height = ((points - beneath.points[::3][closest]) * normals[::3][closest]).sum(axis=1)
-            return float(height[covered].min())
+            nearest, closest = under.query(points)
+            height = ((points - beneath.points[closest]) * normals[closest]).sum(axis=1)
+            return float(height[nearest < 0.015].min())
 
         low = alone[:, 2] < person.dressed.tables.waist
         assert deepest(over[low]) > deepest(alone[low])
