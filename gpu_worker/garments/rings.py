@@ -15,7 +15,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from gpu_worker.body.arrays import Floats, Ints
-from gpu_worker.garments.support import CIRCLE, at, centre, radius
+from gpu_worker.garments.support import CIRCLE, TINY, at, centre, radius
 
 GAP_M = 0.0045
 """Between skin and the middle of the cloth."""
@@ -28,8 +28,9 @@ TENSE_M = 0.03
 WIDEST_SURPLUS_M = 0.6
 FOLDED = 0.6
 """Share of the girth beyond what bridges the body's hollows that stands in folds, where folds show."""
-FAIR_M, FAIR_TIMES, FAIR_GAIN = 0.022, 8, 1.2
-"""Over what length a tube is smoothed, how often its girth is put right afterwards, and by how much each time."""
+FAIR_M, FAIR_TIMES, FAIR_GAIN, FAIR_REACH_M = 0.022, 10, 1.2, 0.06
+"""Over what length a tube is smoothed; how often its girth is put right afterwards, by how much each time, and how far
+up and down."""
 SOLVES, CLOSE_M = 12, 0.00003
 """Steps at most, and the girth's error at which to stop."""
 
@@ -234,21 +235,24 @@ def faired(
     levels = np.array(sorted(girths, reverse=True))
     rows = np.abs(shapes.heights[:, None] - levels).argmin(axis=0)
     wanted = perimeter(rings[rows])
+    near = np.exp(-(((shapes.heights[:, None] - levels) / FAIR_REACH_M) ** 2)) + TINY
+    near /= near.sum(axis=1, keepdims=True)
     more = np.zeros(len(levels))
-    for _ in range(FAIR_TIMES):
-        between = np.full(len(soft), more[0]) if len(levels) == 1 else _between(-levels, more, -shapes.heights)
-        wide = np.maximum(soft + between[:, None], np.minimum(skin, given))
-        placed = middle + wide[:, :, None] * out
+
+    def widened(chosen: Ints | slice) -> Floats:
+        least = np.minimum(skin[chosen], given[chosen])
+        wide = np.maximum(soft[chosen] + (near[chosen] @ more)[:, None], least)
+        placed: Floats = middle[chosen] + wide[:, :, None] * out
         if reach is not None:
-            placed[:, :, 0] = np.clip(placed[:, :, 0], -reach[:, None], reach[:, None])
-        more += FAIR_GAIN * (wanted - perimeter(placed[rows])) / (2 * np.pi)
-    fixed: Floats = placed
-    return fixed
+            placed[:, :, 0] = np.clip(placed[:, :, 0], -reach[chosen, None], reach[chosen, None])
+        return placed
 
-
-def _between(levels: Floats, values: Floats, where: Floats) -> Floats:
-    smooth: Floats = PchipInterpolator(levels, values)(np.clip(where, levels[0], levels[-1]))
-    return smooth
+    for _ in range(FAIR_TIMES):
+        short = wanted - perimeter(widened(rows))
+        if np.abs(short).max() < CLOSE_M:
+            break
+        more += FAIR_GAIN * short / (2 * np.pi)
+    return widened(slice(None))
 
 
 def _lifted(
