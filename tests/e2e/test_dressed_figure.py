@@ -52,6 +52,19 @@ def test_a_size_is_drawn_in_the_very_next_frame(dressed: Frame) -> None:
     assert f"It wears size {worn}:" in label
 
 
+def test_keys_turn_it_one_way_and_the_other(dressed: Frame) -> None:
+    canvas = dressed.locator(".figure canvas")
+
+    def picture() -> str:
+        return str(canvas.evaluate("(canvas) => canvas.toDataURL()"))
+
+    front = picture()
+    canvas.press("ArrowRight")
+    turned = wait_for("the turn", lambda: next((seen for seen in [picture()] if seen != front), None))
+    canvas.press("ArrowLeft")
+    wait_for("the way back", lambda: picture() != turned or None)
+
+
 def test_colours_show_the_room_and_can_be_switched_off_again(dressed: Frame) -> None:
     canvas, switch = dressed.locator(".figure canvas"), dressed.locator("[data-action=heat]")
     plain = canvas.evaluate("(canvas) => canvas.toDataURL()")
