@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -53,6 +53,11 @@ class CatalogueEntry(msgspec.Struct, frozen=True):
     attention: list[Attention]
 
 
+class Summary(msgspec.Struct, frozen=True):
+    products: int
+    charted: list[CatalogueEntry]
+
+
 class CatalogueService:
     """What the merchant's pages ask for; each in the request's transaction."""
 
@@ -76,11 +81,24 @@ class CatalogueService:
             await ChoreBook(self.session, self.clock).ask(brand_id, "import_products")
         return len(new)
 
-    async def entries(self, brand_id: UUID, *, after: int = 0, limit: int = 50) -> list[CatalogueEntry]:
-        """By product id; `after` is the last one seen."""
+    async def summary(self, brand_id: UUID) -> Summary:
+        """Of the whole catalogue: how many, and those that have a chart."""
+        products = await self.session.scalar(
+            select(func.count()).select_from(ShopifyProduct).where(ShopifyProduct.brand_id == brand_id)
+        )
+        rows = await self.session.execute(
+            _with_garment(brand_id).where(Garment.id.is_not(None)).order_by(ShopifyProduct.product_id)
+        )
+        charted = [CatalogueEntry(product, garment, attention_of(product, garment)) for product, garment in rows]
+        return Summary(products or 0, charted)
+
+    async def entries(
+        self, brand_id: UUID, *, after: int = 0, limit: int = 50, search: str = ""
+    ) -> list[CatalogueEntry]:
+        """By product id; `after` is the last one seen, `search` a part of the title."""
         rows = await self.session.execute(
             _with_garment(brand_id)
-            .where(ShopifyProduct.product_id > after)
+            .where(ShopifyProduct.product_id > after, ShopifyProduct.title.icontains(search, autoescape=True))
             .order_by(ShopifyProduct.product_id)
             .limit(limit)
         )

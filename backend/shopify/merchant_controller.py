@@ -21,16 +21,18 @@ from backend.garments.schemas import Fabric, GarmentChanges, NewGarment
 from backend.garments.service import GarmentService
 from backend.jobs.work import Priority
 from backend.shopify.catalogue import CatalogueEntry, CatalogueService
-from backend.shopify.chores import ChoreBook
+from backend.shopify.chores import ChoreBook, ChoreKind
 from backend.shopify.errors import RequestRepeated, ShopifyOff
 from backend.shopify.installs import InstallService
 from backend.shopify.merchant_schemas import (
+    CatalogueSummary,
     ChartText,
     Created,
     GarmentDraft,
     GarmentSaved,
     ImportProgress,
     MerchantSettings,
+    NeedsAttention,
     Picked,
     PlanView,
     ProductList,
@@ -47,10 +49,13 @@ from backend.shopify.spent import spend
 from backend.shopify.work_models import SENT, WAITING, UsageEvent
 
 PAGE = 50
+MAX_NOTED = 20
+MAX_SEARCH = 100
 MAX_DAYS = 365
 REMEMBERED = timedelta(days=1)
 KEY_HEADER = "Idempotency-Key"
 MAX_KEY = 200
+IMPORTS: tuple[ChoreKind, ...] = ("import_products", "import_catalogue")
 
 
 async def provide_catalogue(db_session: NamedDependency[AsyncSession], state: State) -> CatalogueService:
@@ -106,14 +111,27 @@ class MerchantController(Controller):
         catalogue: NamedDependency[CatalogueService],
         merchant: NamedDependency[MerchantContext],
         after: Annotated[int, QueryParameter(ge=0)] = 0,
+        search: Annotated[str, QueryParameter(max_length=MAX_SEARCH)] = "",
     ) -> ProductList:
-        entries = await catalogue.entries(merchant.brand_id, after=after, limit=PAGE + 1)
-        ready = await ready_products(db_session, merchant.brand_id)
+        entries = await catalogue.entries(merchant.brand_id, after=after, limit=PAGE + 1, search=search.strip())
+        ready = await ready_products(db_session, merchant.brand_id, [entry.product.product_id for entry in entries])
         return ProductList(
             products=[ProductView.of(entry, ready) for entry in entries[:PAGE]],
             next_after=entries[PAGE - 1].product.product_id if len(entries) > PAGE else None,
             progress=await _import_progress(db_session, state.clock, merchant),
         )
+
+    @get("/products/summary")
+    async def sum_products_up(
+        self,
+        db_session: NamedDependency[AsyncSession],
+        catalogue: NamedDependency[CatalogueService],
+        merchant: NamedDependency[MerchantContext],
+    ) -> CatalogueSummary:
+        summary = await catalogue.summary(merchant.brand_id)
+        ready = await ready_products(db_session, merchant.brand_id)
+        noted = [NeedsAttention(one.product.title, one.attention) for one in summary.charted if one.attention]
+        return CatalogueSummary(summary.products, len(ready), noted[:MAX_NOTED], max(0, len(noted) - MAX_NOTED))
 
     @post("/products")
     async def pick_products(
@@ -262,17 +280,20 @@ class MerchantController(Controller):
 async def _view(
     session: AsyncSession, catalogue: CatalogueService, merchant: MerchantContext, product_id: int
 ) -> ProductView:
-    ready = await ready_products(session, merchant.brand_id, product_id)
+    ready = await ready_products(session, merchant.brand_id, [product_id])
     return ProductView.of(await catalogue.entry(merchant.brand_id, product_id), ready)
 
 
 async def _import_progress(session: AsyncSession, clock: Clock, merchant: MerchantContext) -> ImportProgress:
-    chore = await ChoreBook(session, clock).find(merchant.brand_id, "import_products")
+    """Of the picked ones, else of the whole catalogue at the first visit."""
+    book = ChoreBook(session, clock)
+    found = [await book.find(merchant.brand_id, kind) for kind in IMPORTS]
+    chore = next((one for one in found if one is not None and one.due_at is not None), None)
     if chore is None:
         return ImportProgress(is_running=False, done=0, total=0, error_code=None)
     done, total = (chore.progress.get(name, 0) for name in ("done", "total"))
     return ImportProgress(
-        is_running=chore.due_at is not None or chore.leased_until is not None,
+        is_running=True,
         done=done if isinstance(done, int) else 0,
         total=total if isinstance(total, int) else 0,
         error_code=chore.error_code,

@@ -70,6 +70,22 @@ class ProductList(msgspec.Struct, frozen=True):
     progress: ImportProgress
 
 
+class NeedsAttention(msgspec.Struct, frozen=True):
+    title: str
+    attention: list[Attention]
+
+
+class CatalogueSummary(msgspec.Struct, frozen=True):
+    """For the first page; the lists are turned over elsewhere."""
+
+    products: int
+    ready: int
+    attention: list[NeedsAttention]
+    """The first few."""
+    further: int
+    """How many more need attention."""
+
+
 class GarmentDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Category
     size_chart: SizeChart

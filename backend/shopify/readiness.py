@@ -1,6 +1,6 @@
 """Which products the block may offer a try-on for, and the list of them that the storefront reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -23,10 +23,10 @@ SOLD = "ACTIVE"
 
 
 async def is_ready(session: AsyncSession, brand_id: UUID, product_id: int) -> bool:
-    return product_id in await ready_products(session, brand_id, product_id)
+    return product_id in await ready_products(session, brand_id, [product_id])
 
 
-async def ready_products(session: AsyncSession, brand_id: UUID, product_id: int | None = None) -> set[int]:
+async def ready_products(session: AsyncSession, brand_id: UUID, product_ids: Collection[int] | None = None) -> set[int]:
     """With a garment; and, where the shop's product is known, sold and with a size that the chart has too."""
     query = (
         select(Garment.shopify_product_id, Garment.size_chart, ShopifyProduct.status, ShopifyProduct.sizes)
@@ -36,8 +36,8 @@ async def ready_products(session: AsyncSession, brand_id: UUID, product_id: int 
         )
         .where(Garment.brand_id == brand_id, Garment.shopify_product_id.is_not(None))
     )
-    if product_id is not None:
-        query = query.where(Garment.shopify_product_id == product_id)
+    if product_ids is not None:
+        query = query.where(Garment.shopify_product_id.in_(product_ids))
     rows = await session.execute(query)
     return {
         row.shopify_product_id

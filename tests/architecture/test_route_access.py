@@ -45,6 +45,7 @@ HIDDEN = {
     "/admin/install": "leads to the shop's own permission page and stores nothing",
     "/admin/install/callback": "Shopify's signature and our own state are the credential",
     "/admin/api/products": MERCHANT,
+    "/admin/api/products/summary": MERCHANT,
     "/admin/api/products/{product_id:int}": MERCHANT,
     "/admin/api/products/{product_id:int}/garment": MERCHANT,
     "/admin/api/products/{product_id:int}/size-option": MERCHANT,

@@ -58,6 +58,7 @@
   define('s-button', (host) => `<button type="button"${host.hasAttribute('accessibilitylabel') ? ` aria-label="${words(host, 'accessibilitylabel')}"` : ''}><slot></slot></button>`);
   define('s-link', (host) => `<a href="${words(host, 'href')}" target="${words(host, 'target')}"><slot></slot></a>`);
   define('s-text-area', (host) => `<label>${words(host, 'label')}<textarea rows="${words(host, 'rows')}"></textarea></label>`, field('value'));
+  define('s-text-field', (host) => `<label>${words(host, 'label')}<input type="text" value="${words(host, 'value')}"></label>`, field('value'));
   define('s-number-field', (host) => `<label>${words(host, 'label')}<input type="number" min="${words(host, 'min')}" max="${words(host, 'max')}" value="${words(host, 'value')}"></label><p class="error" id="error" aria-live="polite"></p>`, field('value'));
   define('s-checkbox', (host) => `<label class="line"><input type="checkbox"${host.hasAttribute('checked') ? ' checked' : ''}>${words(host, 'label')}</label>`, field('checked'));
   define('s-select', (host) => `<label>${words(host, 'label')}<select></select></label>`, (host, root) => {

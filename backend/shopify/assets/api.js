@@ -11,6 +11,15 @@ export class Refused extends Error {
   }
 }
 
+/** Null for what is no JSON: a gateway's own page. @param {string} text */
+const saidIn = (text) => {
+  try {
+    return text ? JSON.parse(text) : {};
+  } catch {
+    return null;
+  }
+};
+
 /**
  * App Bridge adds the session token to requests of the app's own origin; where it does not, this does. A change carries a
  * key, so that a repeated request is carried out once.
@@ -27,7 +36,7 @@ export const ask = async (method, path, body) => {
   const answer = await fetch(`/admin/api${path}`, { method, headers, body: body ? JSON.stringify(body) : null }).catch(() => null);
   if (!answer) throw new Refused(0, {});
   const text = await answer.text();
-  const said = text ? JSON.parse(text) : {};
-  if (!answer.ok) throw new Refused(answer.status, said);
+  const said = saidIn(text);
+  if (!answer.ok || said === null) throw new Refused(answer.status, said ?? {});
   return said;
 };

@@ -57,7 +57,10 @@ export const chartEditor = (product, { onSaved, onClose }) => {
       const { product: saved } = await ask('PUT', `/products/${product.product_id}/garment`, bodyOf(draft));
       onSaved(saved);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused)) {
+        notes.replaceChildren(h('p', { class: 'problem', role: 'alert' }, 'This could not be saved. Try again.'));
+        return;
+      }
       draw(error.problems);
       const isInGrid = error.problems.some(({ size, detail }) => size in draft.sizes && detail === error.message);
       notes.replaceChildren(h('p', { class: 'problem', role: 'alert' }, isInGrid ? 'Not saved: see the marks in the table.' : error.message));

@@ -2,6 +2,7 @@
 import { ask } from './api.js';
 import { h } from './dom.js';
 import { funnelPlot } from './plot.js';
+import { attentionWords, faultWords } from './words.js';
 
 const BLOCK = 'tryon_button';
 const SETUP_WORDS = /** @type {Record<string, string>} */ ({ shop: 'Reading your shop', switches: 'Telling your theme', pixel: 'Switching on the pixel', catalogue: 'Reading your products' });
@@ -27,15 +28,13 @@ const editorLink = (shop) => {
 
 /** @param {{ go: (page: string) => void }} actions */
 export const homePage = async ({ go }) => {
-  const [status, block, { products }, results, plan] = await Promise.all([
-    ask('GET', '/status'), blockState(), ask('GET', '/products'), ask('GET', '/results?days=30'), ask('GET', '/plan'),
+  const [status, block, catalogue, results, plan] = await Promise.all([
+    ask('GET', '/status'), blockState(), ask('GET', '/products/summary'), ask('GET', '/results?days=30'), ask('GET', '/plan'),
   ]);
-  const ready = products.filter((/** @type {any} */ product) => product.is_ready);
-  const attention = products.filter((/** @type {any} */ product) => product.attention.length > 0);
   return h('div', { class: 'stack' },
     ...banners(status, plan),
-    steps(status, block, products, ready, go),
-    attention.length > 0 ? h('s-section', { heading: 'Needs attention' }, h('ul', {}, ...attention.map((/** @type {any} */ product) => h('li', {}, `${product.title}: ${attentionWords(product.attention)}`)))) : null,
+    steps(status, block, catalogue, go),
+    catalogue.attention.length > 0 ? needsAttention(catalogue) : null,
     h('s-section', { heading: 'The last 30 days' }, funnelPlot(results.funnel), sales(results.sales)),
     h('s-section', { heading: 'Plan' },
       h('s-paragraph', {}, `${plan.fittings} fittings this month. A fitting is the first picture of one shopper in one garment; size answers are free, and failures are never counted.`),
@@ -50,13 +49,17 @@ const banners = (status, plan) => [
   status.is_enabled ? null : h('s-banner', { tone: 'info', heading: 'TryOn is paused' }, 'Shoppers do not see the button. Settings switch it on again.'),
 ];
 
-/** @param {any} status @param {string} block @param {any[]} products @param {any[]} ready @param {(page: string) => void} go */
-const steps = (status, block, products, ready, go) => {
-  const open = Object.entries(status.setup).filter(([, outcome]) => outcome !== 'done').map(([name, outcome]) => `${SETUP_WORDS[name] ?? name} (${outcome})`);
+/** @param {{ attention: any[], further: number }} catalogue */
+const needsAttention = ({ attention, further }) => h('s-section', { heading: 'Needs attention' },
+  h('ul', {}, ...attention.map((one) => h('li', {}, `${one.title}: ${attentionWords(one.attention)}`)), further > 0 ? h('li', {}, `and ${further} more`) : null));
+
+/** @param {any} status @param {string} block @param {{ products: number, ready: number }} catalogue @param {(page: string) => void} go */
+const steps = (status, block, { products, ready }, go) => {
+  const open = Object.entries(status.setup).filter(([, outcome]) => outcome !== 'done').map(([name, outcome]) => `${SETUP_WORDS[name] ?? name} (${faultWords(String(outcome))})`);
   const list = [
     { done: status.is_set_up, title: 'Connect your shop', text: open.length > 0 ? `Still to do: ${open.join(', ')}.` : 'Nothing to copy, nothing to paste.', action: null },
-    { done: products.length > 0, title: 'Choose products', text: `${products.length} taken in.`, action: h('s-button', { onclick: () => go('products') }, 'Choose products') },
-    { done: ready.length > 0, title: 'Give one of them a size chart', text: `${ready.length} show the button.`, action: h('s-button', { onclick: () => go('products') }, 'Size charts') },
+    { done: products > 0, title: 'Choose products', text: `${products} taken in.`, action: h('s-button', { onclick: () => go('products') }, 'Choose products') },
+    { done: ready > 0, title: 'Give one of them a size chart', text: `${ready} show the button.`, action: h('s-button', { onclick: () => go('products') }, 'Size charts') },
     { done: block === 'placed', title: 'Place the button on your product page', text: block === 'unknown' ? 'Your theme could not be asked.' : 'The theme editor opens with the block placed; press Save there.', action: h('s-link', { href: editorLink(status.shop), target: '_blank' }, 'Open the theme editor') },
   ];
   const left = list.filter(({ done }) => !done).length;
@@ -86,6 +89,3 @@ const money = (minor, currency) => {
   const format = new Intl.NumberFormat('en', { style: 'currency', currency });
   return format.format(minor / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
 };
-
-/** @param {{ code: string, sizes: string[] }[]} attention */
-export const attentionWords = (attention) => attention.map(({ code, sizes }) => `${code.replaceAll('_', ' ')}${sizes.length > 0 ? ` (${sizes.join(', ')})` : ''}`).join('; ');

@@ -18,6 +18,10 @@ CHART = {
     "category": "t-shirt",
     "size_chart": {"unit": "cm", "measures": "garment", "sizes": {"S": {"chest": 96}, "M": {"chest": 102}}},
 }
+CHART_WITH_XL = {
+    "category": "t-shirt",
+    "size_chart": {"unit": "cm", "measures": "garment", "sizes": {"S": {"chest": 96}, "XL": {"chest": 120}}},
+}
 _keys = itertools.count()
 
 Ask = Callable[..., Awaitable[httpx.Response]]
@@ -122,6 +126,38 @@ class TestProducts:
         assert (await ask("GET", "/products")).json()["products"] == []
         assert (await ask("DELETE", f"/products/{PRODUCT}")).status_code == 404
 
+    async def test_a_large_catalogue_is_searched_and_turned_over(
+        self, shop: str, ask: Ask, fake: FakeShopify, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        numbers = range(PRODUCT + 1, PRODUCT + 60)
+        for number in numbers:
+            fake.shop(shop).add_product(f"100% wool no. {number}", product_id=number, options={"Size": ["S", "M"]})
+        await work()
+        last = numbers[-1]
+        await ask("POST", "/products", json={"product_ids": list(numbers)})
+        await work()
+        saved = await ask("PUT", f"/products/{last}/garment", json=CHART_WITH_XL)
+        assert saved.status_code == 200
+        first = (await ask("GET", "/products")).json()
+        second = (await ask("GET", f"/products?after={first['next_after']}")).json()
+        listed = [one["product_id"] for one in first["products"] + second["products"]]
+        assert (listed, second["next_after"]) == ([PRODUCT, *numbers], None)
+        found = (await ask("GET", "/products", params={"search": f"0% WOOL no. {last}"})).json()["products"]
+        assert [(one["product_id"], one["is_ready"]) for one in found] == [(last, True)]
+        assert (await ask("GET", "/products", params={"search": "_"})).json()["products"] == []
+        summary = (await ask("GET", "/products/summary")).json()
+        assert (summary["products"], summary["ready"]) == (60, 1)
+        assert [(one["title"], one["attention"][0]["sizes"]) for one in summary["attention"]] == [
+            (f"100% wool no. {last}", ["XL"])
+        ]
+
+    async def test_the_first_reading_of_the_catalogue_is_shown(
+        self, shop: str, ask: Ask, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        assert (await ask("GET", "/products")).json()["progress"]["is_running"] is True
+        await work()
+        assert (await ask("GET", "/products")).json()["progress"]["is_running"] is False
+
     async def test_another_shop_sees_and_changes_nothing_of_it(self, picked: str, ask: Ask) -> None:
         assert (await ask("GET", "/products", shop=SHOP_B)).json()["products"] == []
         answer = await ask("PUT", f"/products/{PRODUCT}/garment", shop=SHOP_B, json=CHART)
@@ -149,6 +185,7 @@ class TestChanges:
         ("method", "path"),
         [
             ("GET", "/products"),
+            ("GET", "/products/summary"),
             ("POST", "/products"),
             ("PUT", "/products/1/garment"),
             ("PUT", "/products/1/size-option"),
