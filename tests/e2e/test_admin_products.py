@@ -1,6 +1,5 @@
 """A merchant among many products: pages, search, and a chart that is being typed while the catalogue is read."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ class Service:
         found = [product(number) for number in NUMBERS if number > after and search in f"Tee {number}"]
         progress = {"is_running": self.is_reading, "done": 0, "total": 0, "error_code": None}
         next_after = found[FIRST_PAGE - 1]["product_id"] if len(found) > FIRST_PAGE else None
-        return json.loads(json.dumps({"products": found[:FIRST_PAGE], "next_after": next_after, "progress": progress}))
+        return {"products": found[:FIRST_PAGE], "next_after": next_after, "progress": progress}
 
 
 @pytest.fixture
