@@ -117,6 +117,7 @@ class GarmentService:
         self, brand_id: UUID, garment_id: UUID, changes: GarmentChanges, priority: Priority = Priority.SOON
     ) -> Garment:
         garment = await self._to_change(brand_id, garment_id)
+        before = _seen_of(garment)
         category = garment.category if changes.category is UNSET else changes.category
         if changes.size_chart is not UNSET:
             garment.size_chart = _stored(checked(cast("Category", category), changes.size_chart))
@@ -128,7 +129,7 @@ class GarmentService:
         _take(garment, changes)
         await self._flush(garment)
         await self._order_mesh(garment, priority)
-        for listener in self.listeners:
+        for listener in self.listeners if _seen_of(garment) != before else ():
             await listener.garment_changed(self.session, garment)
         return garment
 
@@ -328,6 +329,12 @@ def checked(category: Category, chart: SizeChart) -> Chart:
     except ChartRefused as refused:
         problems = [msgspec.to_builtins(problem) for problem in refused.problems]
         raise InvalidSizeChart(refused.problems[0].detail, problems=problems) from refused
+
+
+def _seen_of(garment: Garment) -> list[object]:
+    """What the fit or the picture of it depends on."""
+    names = ("category", "size_chart", "stretch", "waist_at", "look", "fit_bands", "design_ease_cm")
+    return [getattr(garment, name) for name in names]
 
 
 def _take(garment: Garment, changes: GarmentChanges) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -36,7 +36,7 @@ REPLACED_AFTER = timedelta(minutes=30)
 KEPT_FOR = timedelta(days=7)
 """From the last look; afterwards it is dressed anew."""
 STILL_OPEN = timedelta(hours=24)
-"""A session begun no longer ago is dressed by itself when its body or garment changes."""
+"""A session begun no longer ago is judged and dressed by itself when its body or garment changes."""
 
 
 class Clothing(msgspec.Struct, frozen=True):
@@ -82,7 +82,9 @@ class Dressings:
         """
         order = await self._clothing(avatar, garment)
         if order is None:
-            await self.drop_other(tryon, avatar, garment)
+            worn = await self.of(tryon)
+            if worn is not None:
+                await self.remove(worn.brand_id, [worn], "replaced", REPLACED_AFTER)
             return None
         what = order.sha256
         worn = await self._row(tryon, what)
@@ -102,12 +104,21 @@ class Dressings:
         await self.session.flush()
         return worn
 
-    async def drop_other(self, tryon: TryonSession, avatar: Avatar, garment: Garment) -> None:
-        """A picture of another body or garment than these goes; it is made anew when it is asked for."""
-        worn = await self.of(tryon)
-        order = await self._clothing(avatar, garment) if worn else None
-        if worn is not None and (order is None or order.sha256 != worn.what_sha256):
-            await self.remove(worn.brand_id, [worn], "replaced", REPLACED_AFTER)
+    async def drop_outdated(self, brand_id: UUID, of_what: ColumnElement[bool]) -> None:
+        """Pictures of a body or garment that is not as it was; they are made anew when they are asked for."""
+        rows = await self.session.execute(
+            select(WornGarment, Avatar, Garment)
+            .join(Avatar, (Avatar.brand_id == WornGarment.brand_id) & (Avatar.id == WornGarment.avatar_id))
+            .join(Garment, (Garment.brand_id == WornGarment.brand_id) & (Garment.id == WornGarment.garment_id))
+            .where(WornGarment.brand_id == brand_id, of_what)
+        )
+        outdated = [worn for worn, avatar, garment in rows.all() if not await self._is_of(worn, avatar, garment)]
+        if outdated:
+            await self.remove(brand_id, outdated, "replaced", REPLACED_AFTER)
+
+    async def _is_of(self, worn: WornGarment, avatar: Avatar, garment: Garment) -> bool:
+        clothing = await self._clothing(avatar, garment)
+        return clothing is not None and clothing.sha256 == worn.what_sha256
 
     async def _clothing(self, avatar: Avatar, garment: Garment) -> Clothing | None:
         """None: no body yet, a garment that cannot be built, or models of the brand's own of which none is ready."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from backend.garments.bands import Band
 from backend.garments.categories import USUAL_WAIST, Category, WaistAt
 from backend.garments.chart_rules import Chart
 from backend.garments.models import Garment
-from backend.garments.service import GarmentListener, GarmentService, stretch_of
+from backend.garments.service import GarmentListener, GarmentService, sizes_of, stretch_of
 from backend.jobs.work import Priority
 from backend.tryons.dressing import STILL_OPEN, Dressings
 from backend.tryons.errors import SessionNotFound, UnknownSize
@@ -100,6 +101,15 @@ class TryonService:
         return Looked(tryon, avatar, await self.dressings.order(tryon, avatar, garment))
 
     async def get(self, principal: Principal, session_id: UUID) -> Looked:
+        """An old one is judged as it is looked at, and its row stays as it was when it was begun."""
+        looked = await self._find(principal, session_id)
+        if looked.tryon.created_at < self._open_since():
+            garment = await self.garments.get(looked.tryon.brand_id, looked.tryon.garment_id)
+            self.session.expunge(looked.tryon)
+            self._judge_anew(looked.tryon, looked.avatar, garment, await self.own_bands.of(garment))
+        return looked
+
+    async def _find(self, principal: Principal, session_id: UUID) -> Looked:
         query = (
             select(TryonSession, Avatar, WornGarment)
             .join(Avatar, (Avatar.brand_id == TryonSession.brand_id) & (Avatar.id == TryonSession.avatar_id))
@@ -119,9 +129,11 @@ class TryonService:
         return Looked(row[0], row[1], row[2])
 
     async def select_size(self, principal: Principal, session_id: UUID, size: str | None) -> Looked:
-        tryon, avatar, _ = await self.get(principal, session_id)
+        tryon, avatar, _ = await self._find(principal, session_id)
         garment = await self.garments.get(tryon.brand_id, tryon.garment_id)
         _check_size(garment, size)
+        if tryon.created_at < self._open_since():
+            self._judge_anew(tryon, avatar, garment, await self.own_bands.of(garment))
         tryon.selected_size = size
         await self.session.flush()
         return Looked(tryon, avatar, await self.dressings.order(tryon, avatar, garment))
@@ -131,7 +143,12 @@ class TryonService:
         rows = await self.session.execute(
             select(TryonSession, Garment)
             .join(Garment, (Garment.brand_id == TryonSession.brand_id) & (Garment.id == TryonSession.garment_id))
-            .where(TryonSession.brand_id == avatar.brand_id, TryonSession.avatar_id == avatar.id)
+            .where(
+                TryonSession.brand_id == avatar.brand_id,
+                TryonSession.avatar_id == avatar.id,
+                TryonSession.created_at >= self._open_since(),
+            )
+            .order_by(TryonSession.id)
         )
         judged = rows.all()
         for tryon, garment in judged:
@@ -139,23 +156,29 @@ class TryonService:
             await self._report(tryon, avatar, self._judge(tryon, avatar, garment, bands))
         # who sent a photo looks at a progress bar; who did not looks at a size
         priority = Priority.WAITED_FOR if "photo" in avatar.evidence else Priority.SOON
-        await self._dress_anew([(tryon, avatar, garment) for tryon, garment in judged], priority)
+        for tryon, garment in judged:
+            await self.dressings.order(tryon, avatar, garment, priority)
+        await self.dressings.drop_outdated(avatar.brand_id, WornGarment.avatar_id == avatar.id)
 
     async def judge_garment(self, garment: Garment) -> None:
         """Every open session of a garment whose chart or fabric has changed."""
         rows = await self.session.execute(
             select(TryonSession, Avatar)
             .join(Avatar, (Avatar.brand_id == TryonSession.brand_id) & (Avatar.id == TryonSession.avatar_id))
-            .where(TryonSession.brand_id == garment.brand_id, TryonSession.garment_id == garment.id)
+            .where(
+                TryonSession.brand_id == garment.brand_id,
+                TryonSession.garment_id == garment.id,
+                TryonSession.created_at >= self._open_since(),
+            )
+            .order_by(TryonSession.id)
         )
         judged = rows.all()
-        names = {row.size for row in msgspec.convert(garment.size_chart, Chart).rows}
         bands = await self.own_bands.of(garment)
         for tryon, avatar in judged:
-            self._judge(tryon, avatar, garment, bands)
-            if tryon.selected_size not in names:
-                tryon.selected_size = None
-        await self._dress_anew([(tryon, avatar, garment) for tryon, avatar in judged], Priority.SOON)
+            self._judge_anew(tryon, avatar, garment, bands)
+        for tryon, avatar in judged:
+            await self.dressings.order(tryon, avatar, garment, Priority.SOON)
+        await self.dressings.drop_outdated(garment.brand_id, WornGarment.garment_id == garment.id)
 
     async def forget_garment(self, garment: Garment) -> None:
         """It is about to go: so do the pictures of it."""
@@ -164,14 +187,9 @@ class TryonService:
         )
         await self.dressings.remove(garment.brand_id, rows.all(), "garment_deleted")
 
-    async def _dress_anew(self, rows: list[tuple[TryonSession, Avatar, Garment]], priority: Priority) -> None:
-        """What somebody may be looking at at once; the rest when it is asked for again."""
-        since = self.clock.now() - STILL_OPEN
-        for tryon, avatar, garment in rows:
-            if tryon.created_at >= since:
-                await self.dressings.order(tryon, avatar, garment, priority)
-            else:
-                await self.dressings.drop_other(tryon, avatar, garment)
+    def _open_since(self) -> datetime:
+        """Sessions begun later are kept as judged and dressed as they would be now: somebody may be looking."""
+        return self.clock.now() - STILL_OPEN
 
     async def _garment(self, brand_id: UUID, new: NewTryonSession) -> Garment:
         if new.garment_id is not None and new.shopify_product_id is None:
@@ -187,6 +205,12 @@ class TryonService:
         tryon.fit_result = msgspec.to_builtins(result)
         tryon.recommended_size = result.recommended_size
         return (time.perf_counter() - started) * 1000
+
+    def _judge_anew(self, tryon: TryonSession, avatar: Avatar, garment: Garment, bands: Mapping[str, Band]) -> None:
+        """The chart may have lost the size that was looked at."""
+        self._judge(tryon, avatar, garment, bands)
+        if tryon.selected_size not in sizes_of(garment):
+            tryon.selected_size = None
 
     async def _report(self, tryon: TryonSession, avatar: Avatar, latency_ms: float) -> None:
         """Once for each body of evidence, however often it is judged."""
@@ -210,7 +234,7 @@ class TryonService:
 
 
 def _check_size(garment: Garment, size: str | None) -> None:
-    sizes = [row.size for row in msgspec.convert(garment.size_chart, Chart).rows]
+    sizes = sizes_of(garment)
     if size is not None and size not in sizes:
         raise UnknownSize(f"The garment has the sizes {', '.join(sizes)}.", field="selected_size", sizes=sizes)
 

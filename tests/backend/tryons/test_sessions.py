@@ -4,8 +4,10 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from backend.tryons.service import TryonService
 from tests.backend.conftest import Finish, Step
-from tests.factories import Given, GivenBrand, GivenShopper
+from tests.factories import CHART, Given, GivenBrand, GivenShopper
+from tests.fakes import HandClock
 from tests.scripted_endpoint import ScriptedEndpoint, rows
 
 
@@ -121,6 +123,50 @@ class TestJudgedAnew:
         now = (await http.get(f"/v1/tryon-sessions/{session['id']}", headers=shopper.headers)).json()
         assert [size["size"] for size in now["fit_result"]["sizes"]] == ["One"]
         assert now["selected_size"] is None
+
+    async def test_not_for_a_new_name(
+        self,
+        http: httpx.AsyncClient,
+        given: Given,
+        brand: GivenBrand,
+        shopper: GivenShopper,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Of a garment that thousands have looked at it would take a minute."""
+        session = await given.session(brand, shopper)
+        judged: list[object] = []
+
+        async def judge_garment(_: TryonService, garment: object) -> None:
+            judged.append(garment)
+
+        monkeypatch.setattr(TryonService, "judge_garment", judge_garment)
+        path = f"/v1/garments/{session['garment_id']}"
+        for body, times in (({"name": "Other"}, 0), ({"size_chart": CHART}, 0), ({"fabric": {"stretch": "woven"}}, 1)):
+            assert (await http.patch(path, headers=brand.headers, json=body)).status_code == 200
+            assert len(judged) == times, body
+
+    async def test_an_old_one_when_it_is_looked_at(
+        self,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        given: Given,
+        brand: GivenBrand,
+        clock: HandClock,
+    ) -> None:
+        session = await given.session(brand, brand, selected_size="M")
+        clock.advance(hours=25)
+        chart = {"unit": "cm", "measures": "garment", "sizes": {"One": {"chest": 120}}}
+        path = f"/v1/garments/{session['garment_id']}"
+        assert (await http.patch(path, headers=brand.headers, json={"size_chart": chart})).status_code == 200
+        kept = await rows(app.state.database, "select selected_size from tryon_sessions")
+        assert kept == [("M",)], "as it was begun"
+        path = f"/v1/tryon-sessions/{session['id']}"
+        now = (await http.get(path, headers=brand.headers)).json()
+        assert [size["size"] for size in now["fit_result"]["sizes"]] == ["One"]
+        assert now["selected_size"] is None
+        chosen = (await http.patch(path, headers=brand.headers, json={"selected_size": "One"})).json()
+        assert [size["size"] for size in chosen["fit_result"]["sizes"]] == ["One"]
+        assert (await http.get(path, headers=brand.headers)).json()["selected_size"] == "One"
 
 
 class TestBrandSees:
