@@ -14,6 +14,8 @@ from litestar.plugins.problem_details import (
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from backend.core.storage import StorageError, StoreForbidden, StoreMisconfigured, StoreUnavailable
+
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
@@ -154,6 +156,12 @@ def _from_integrity(error: IntegrityError) -> ProblemDetailsException:
     return _about_blank(409, "It conflicts with what is stored already.")
 
 
+def _from_store(error: StorageError) -> ProblemDetailsException:
+    """Down, or not set up as it must be: the one is for the sender to wait out, the other for the operator to mend."""
+    log.error("store.failed", fault=type(error).__name__, reason=str(error))
+    return _from_app(Unavailable("The object store does not answer now; send this again."))
+
+
 def _from_data(error: DataError) -> ProblemDetailsException:
     """Postgres takes no NUL in a text, and no number beyond its column: the sender's, whatever field it stood in."""
     log.warning("request.not_storable", exc_info=error)
@@ -184,6 +192,9 @@ def plugin() -> ProblemDetailsPlugin:
                 HTTPException: _from_http,
                 IntegrityError: _from_integrity,
                 DataError: _from_data,
+                StoreUnavailable: _from_store,
+                StoreForbidden: _from_store,
+                StoreMisconfigured: _from_store,
                 RecursionError: _from_depth,
                 OperationalError: _from_database,
                 PoolTimeout: _from_database,

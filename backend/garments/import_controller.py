@@ -1,4 +1,5 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -52,7 +53,7 @@ class ImportController(Controller):
     ) -> Response[ImportView]:
         """A line for each garment and size, joined by `external_id`. Worked off behind; the same file goes on."""
         try:
-            file = read_garments(await request.body())
+            file = await asyncio.to_thread(read_garments, await request.body())  # a large one takes two seconds
         except FileRefused as refused:
             raise InvalidFile(str(refused)) from refused
         except ClientException as error:

@@ -8,6 +8,7 @@ from litestar import Litestar
 from PIL import Image
 
 from backend.avatars.errors import WORDS
+from backend.core.storage import StoreUnavailable
 from tests.backend.avatars.avatar_requests import FACTS, create, picture, stored_photos
 from tests.backend.conftest import Finish, Step
 from tests.factories import Given, GivenShopper
@@ -272,6 +273,30 @@ class TestRefusedPhoto:
         await finish(facts_job)
         avatar = (await http.get(path, headers=shopper.headers)).json()
         assert (avatar["status"], avatar["error"]["code"]) == ("ready", "photo_pose")
+
+
+class TestStoreDown:
+    async def test_a_figure_that_cannot_be_signed_for_is_to_be_asked_for_again(
+        self,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        shopper: GivenShopper,
+        endpoint: ScriptedEndpoint,
+        step: Step,
+        finish: Finish,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        created = await create(http, shopper)
+        await step()
+        await finish(endpoint.newest)
+
+        async def silent(*_: object, **__: object) -> None:
+            raise StoreUnavailable("The store did not answer.")
+
+        monkeypatch.setattr(app.state.store, "signed_get_url", silent)
+        answer = await http.get(created.headers["location"], headers=shopper.headers)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"]
 
 
 class TestBrand:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.core import problems
 from backend.core.problems import AppError, NotFound, Unauthorized, Unavailable
+from backend.core.storage import StoreUnavailable
 
 PROBLEM = "application/problem+json"
 
@@ -37,6 +38,7 @@ FAILURES: dict[str, Exception] = {
     "locked": OperationalError("update secret", {"secret": 1}, Exception("database is locked")),
     "pool": PoolTimeout("QueuePool limit reached"),
     "unstorable": DataError("insert into secret", {"secret": 1}, Exception("cannot contain NUL")),
+    "store": StoreUnavailable("The store did not answer (ReadTimeout of secret)."),
     "fault": RuntimeError("secret"),
 }
 
@@ -65,6 +67,7 @@ ROWS = [
     ("GET", "/duplicate", None, 409, "conflict", "Conflict", None),
     ("GET", "/locked", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
     ("GET", "/pool", None, 503, "service_unavailable", "Service Unavailable", "The database did not answer in time."),
+    ("GET", "/store", None, 503, "unavailable", "Temporarily unavailable", None),
     ("GET", "/fault", None, 500, "internal_server_error", "Internal Server Error", "The fault was logged."),
     ("GET", "/unstorable", None, 422, "invalid_request", "Request is not valid", None),
     ("POST", "/typed", b'{"height_cm": "x"}', 422, "invalid_request", "Request is not valid", None),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 from litestar import Litestar
 
 from backend.cli import main
+from backend.garments import import_controller
 from backend.garments import imports as imports_module
-from backend.garments.csv_rows import FileRefused, read_garments, refused_lines
+from backend.garments.csv_rows import FileRefused, ReadFile, read_garments, refused_lines
 from backend.garments.imports import BATCH, Imports
 from backend.settings import Settings
 from tests.factories import Given, GivenBrand
@@ -201,6 +203,19 @@ class TestImport:
         await importing.work()
         assert len(turns) == 3
         assert turns[0] == turns[2] != turns[1]
+
+    async def test_others_are_answered_while_a_file_is_read(
+        self, importing: Import, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read_in: list[threading.Thread] = []
+
+        def noting(content: bytes) -> ReadFile:
+            read_in.append(threading.current_thread())
+            return read_garments(content)
+
+        monkeypatch.setattr(import_controller, "read_garments", noting)
+        assert (await importing.send(tees(1))).status_code == 202
+        assert read_in != [threading.current_thread()]
 
     async def test_too_large_a_file_is_refused(self, importing: Import) -> None:
         assert (await importing.send(b"x" * 5_000_001)).status_code == 413
