@@ -18,6 +18,7 @@ from litestar.datastructures import State
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, MetaData, Text, UniqueConstraint, Uuid, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, Session, mapped_column
@@ -112,10 +113,24 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
-        """Commit at the end, roll back on any exception. No network call belongs inside."""
+        """Commit at the end, roll back on any exception. No network call belongs inside.
+
+        A rollback that fails because the database has gone away undoes all the same: the exception stays the caller's.
+        """
         bind = self._readers if read_only else self.engine
-        async with AsyncSession(bind, expire_on_commit=False, info={"clock": self.clock}) as session, session.begin():
-            yield session
+        session = AsyncSession(bind, expire_on_commit=False, info={"clock": self.clock})
+        fault: BaseException | None = None
+        try:
+            async with session, session.begin():
+                try:
+                    yield session
+                except BaseException as error:
+                    fault = error
+                    raise
+        except DBAPIError:
+            if fault is None:
+                raise
+            raise fault  # noqa: B904  the rollback's own stands in its context
 
     async def close(self) -> None:
         await self.engine.dispose()

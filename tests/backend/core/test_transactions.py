@@ -76,6 +76,27 @@ class TestRequest:
             assert (await http.post("/")).status_code == 500
         assert await names(database) == []
 
+    async def test_a_refusal_is_the_answer_though_the_database_goes_away_before_the_rollback(
+        self, app: Litestar
+    ) -> None:
+        """Nothing was committed: there is nothing else to tell."""
+        database: Database = app.state.database
+
+        @post("/", status_code=200)
+        async def refuse(db_session: NamedDependency[AsyncSession]) -> None:
+            db_session.add(Brand(name="A"))
+            await db_session.flush()
+            raise problems.NotFound("There is nothing at this address.")
+
+        def go_away(_: object) -> None:
+            event.remove(database.engine.sync_engine, "rollback", go_away)
+            raise OperationalError("ROLLBACK", {}, Exception("server closed the connection"))
+
+        event.listen(database.engine.sync_engine, "rollback", go_away)
+        async with serve(database, refuse) as http:
+            assert (await http.post("/")).status_code == 404
+        assert await names(database) == []
+
     async def test_failing_commit_is_the_answer(self, app: Litestar) -> None:
         database: Database = app.state.database
 
@@ -253,20 +274,21 @@ class TestTurnsToWrite:
         event.listen(database.engine.sync_engine, "connect", _wait_for_nobody)
         return database
 
-    async def test_however_many_come_at_once_each_has_its_own_in_order(self, database: Database) -> None:
-        order: list[str] = []
+    async def test_however_many_come_at_once_each_has_its_own(self, database: Database) -> None:
+        writing: list[str] = []
 
         async def write(name: str) -> None:
             async with database.transaction() as session:
                 session.add(Brand(name=name))
                 await session.flush()
-                order.append(name)
+                writing.append(name)
                 await asyncio.sleep(0.001)
+                assert writing == [name]
+                writing.clear()
 
         wanted = [f"brand {number}" for number in range(12)]
         await asyncio.gather(*(write(name) for name in wanted))
-        assert order == wanted
-        assert await names(database) == wanted
+        assert sorted(await names(database)) == sorted(wanted)
 
     @pytest.mark.parametrize("fault", [ValueError(), asyncio.CancelledError()])
     async def test_one_that_fails_is_over(self, database: Database, fault: BaseException) -> None:
