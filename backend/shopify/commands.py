@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import inspect, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.avatars.models import Avatar
 from backend.core.clock import Clock, SystemClock
 from backend.core.db import Database
 from backend.core.problems import InvalidRequest
+from backend.events.models import Event
 from backend.settings import Settings
 from backend.shopify.inbox_models import DEAD, NEW, WebhookDelivery
 from backend.shopify.inbox_work import replayable
@@ -20,6 +21,8 @@ from backend.shoppers.models import Consent, Shopper
 from backend.tryons.models import TryonSession
 
 MAX_LISTED = 200
+OURS_ALONE = {"id", "brand_id", "order_id", "created_at", "updated_at"}
+"""Of a line: keys of rows."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -117,6 +120,9 @@ async def _shopper(session: AsyncSession, brand_id: UUID, user_id: UUID) -> dict
     sessions = await session.scalars(
         select(TryonSession).where(TryonSession.brand_id == brand_id, TryonSession.user_id == user_id)
     )
+    events = await session.scalars(
+        select(Event).where(Event.brand_id == brand_id, Event.user_id == user_id).order_by(Event.occurred_at)
+    )
     return {
         "id": user_id,
         "first_seen_at": shopper.created_at if shopper else None,
@@ -124,6 +130,7 @@ async def _shopper(session: AsyncSession, brand_id: UUID, user_id: UUID) -> dict
         "stated": avatar.facts if avatar else None,
         "measurements": avatar.measurements if avatar else None,
         "evidence": avatar.evidence if avatar else None,
+        "has_figure": avatar is not None and avatar.glb_key is not None,
         "consents": [
             {"version": one.version, "purpose": one.purpose, "given_at": one.given_at, "withdrawn_at": one.withdrawn_at}
             for one in consents
@@ -138,18 +145,25 @@ async def _shopper(session: AsyncSession, brand_id: UUID, user_id: UUID) -> dict
             }
             for one in sessions
         ],
+        "events": [{"what": one.event_type, "when": one.occurred_at, "facts": one.payload} for one in events],
     }
 
 
 async def _order(session: AsyncSession, brand_id: UUID, ref: str) -> dict[str, Any]:
+    order = await session.scalar(select(Order).where(Order.brand_id == brand_id, Order.order_ref == ref))
+    if order is None:
+        return {"order": ref, "lines": []}
     lines = await session.scalars(
-        select(OrderLine)
-        .join(Order, (Order.brand_id == OrderLine.brand_id) & (Order.id == OrderLine.order_id))
-        .where(OrderLine.brand_id == brand_id, Order.order_ref == ref)
+        select(OrderLine).where(OrderLine.brand_id == brand_id, OrderLine.order_id == order.id)
     )
+    columns = [column.key for column in inspect(OrderLine).column_attrs if column.key not in OURS_ALONE]
     return {
         "order": ref,
-        "lines": [{"line": one.line_ref, "size": one.size, "quantity": one.quantity} for one in lines],
+        "ordered_at": order.ordered_at,
+        "paid_at": order.paid_at,
+        "cancelled_at": order.cancelled_at,
+        "currency": order.currency,
+        "lines": [{name: getattr(one, name) for name in columns} for one in lines],
     }
 
 

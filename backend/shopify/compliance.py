@@ -68,7 +68,7 @@ class Compliance:
             case "customers/data_request":
                 return await self._request_data(delivery.shop, body)
             case "customers/redact":
-                return await self._redact_customer(delivery.shop, body)
+                return await self._redact_customer(delivery, body)
             case _:
                 return await self._redact_shop(delivery)
 
@@ -88,22 +88,52 @@ class Compliance:
         }
         return Outcome(receipt=self._receipt("compiled") | named)
 
-    async def _redact_customer(self, shop: str, body: dict[str, Any]) -> Outcome:
+    async def _redact_customer(self, delivery: WebhookDelivery, body: dict[str, Any]) -> Outcome:
+        """Rows and receipt in one transaction, then the objects."""
+        if delivery.receipt is not None:  # rows are gone since an earlier try
+            return await self._erase_objects_of(delivery.receipt)
         async with self.database.transaction() as session:
-            subject = await self._subject(session, shop, body, "orders_to_redact")
+            subject = await self._subject(session, delivery.shop, body, "orders_to_redact")
             if subject is None:
                 return Outcome(receipt=self._receipt("nothing_held"))
             erasure_ids: list[UUID] = []
             for user_id in subject.user_ids:
                 erasure_ids += await self._erase_shopper(session, subject.brand_id, user_id)
             orders = await self._erase_orders(session, subject)
-        await self.eraser.run(erasure_ids)
-        counted: dict[str, object] = {
-            "shoppers": len(subject.user_ids),
-            "orders": orders,
-            "erasures": [str(one) for one in erasure_ids],
-        }
-        return Outcome(receipt=self._receipt("erased") | counted)
+            await self._forget_requests(session, subject.shop, {*map(str, subject.user_ids), *subject.order_refs})
+            receipt = self._receipt("erased") | {
+                "shoppers": len(subject.user_ids),
+                "orders": orders,
+                "erasures": [str(one) for one in erasure_ids],
+            }
+            await self._keep_receipt(session, delivery.id, receipt)
+        return await self._erase_objects_of(receipt)
+
+    async def _erase_objects_of(self, receipt: dict[str, object]) -> Outcome:
+        await self.eraser.run([UUID(str(one)) for one in _listed(receipt.get("erasures"))])
+        return Outcome(receipt=receipt)
+
+    async def _forget_requests(self, session: AsyncSession, shop: str, about: set[str] | None = None) -> None:
+        """Whom earlier data requests were about: those of the erased, or all."""
+        rows = await session.scalars(
+            select(WebhookDelivery).where(
+                WebhookDelivery.shop == shop,
+                WebhookDelivery.topic == "customers/data_request",
+                WebhookDelivery.receipt.is_not(None),
+            )
+        )
+        for row in rows:
+            said = row.receipt or {}
+            named = {str(one) for key in ("user_ids", "order_refs") for one in _listed(said.get(key))}
+            if about is None or named & about:
+                row.receipt = {key: said[key] for key in ("outcome", "at") if key in said}
+
+    async def _keep_receipt(self, session: AsyncSession, delivery_id: UUID, receipt: dict[str, object]) -> None:
+        await session.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == delivery_id)
+            .values(receipt=receipt, updated_at=self.clock.now())
+        )
 
     async def _subject(self, session: AsyncSession, shop: str, body: dict[str, Any], orders_key: str) -> Subject | None:
         """By the keyed hash of the customer's id, and by who stands behind the named orders."""
@@ -210,11 +240,15 @@ class Compliance:
                 raise StillInDoubt
             rows = await self._erase_rows(session, brand.id)
             receipt = self._receipt("erased") | {"brand_id": str(brand.id), "rows": rows, "objects": 0}
-            await session.execute(
-                update(WebhookDelivery)
-                .where(WebhookDelivery.id == delivery.id)
-                .values(receipt=receipt, updated_at=self.clock.now())
+            await self._forget_requests(session, delivery.shop)
+            await session.execute(  # bodies, and the dead: what they ask for is done
+                delete(WebhookDelivery).where(
+                    WebhookDelivery.shop == delivery.shop,
+                    WebhookDelivery.state != NEW,
+                    WebhookDelivery.receipt.is_(None),
+                )
             )
+            await self._keep_receipt(session, delivery.id, receipt)
         log.warning("shop.erased", shop=delivery.shop, rows=rows)
         return await self._redact_objects(receipt)
 
@@ -251,3 +285,7 @@ class Compliance:
 
     def _receipt(self, outcome: str) -> dict[str, object]:
         return {"outcome": outcome, "at": self.clock.now().isoformat()}
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

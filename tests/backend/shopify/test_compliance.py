@@ -13,12 +13,15 @@ from backend.brands.models import Brand
 from backend.core.db import Base
 from backend.core.storage import AVATARS, BUCKETS, PHOTOS, ObjectStore
 from backend.demo.fake_shopify.world import FakeShopify
+from backend.shopify.commands import compile_data
 from backend.shopify.customers import customer_ref
 from backend.shopify.inbox_models import WebhookDelivery
+from backend.shopify.inbox_work import Outcome
 from backend.shopify.models import ShopifyInstall
+from backend.shopify.topics import Kind
 from backend.shoppers.models import Shopper
 from tests.backend.shopify.conftest import SHOP_B
-from tests.backend.shopify.scene import Scene, set_the_scene
+from tests.backend.shopify.scene import Scene, session_id, set_the_scene
 from tests.factories import GivenShopper
 from tests.fakes import HandClock
 
@@ -120,6 +123,19 @@ class TestCustomerRedact:
             await scene.tell("customers/redact", redaction(scene))
         assert [receipt["outcome"] for receipt in await receipts(scene)] == ["erased", "nothing_held"]
 
+    async def test_receipt_outlives_a_fault_between_rows_and_objects(self, scene: Scene) -> None:
+        shopper = await a_customer(scene)
+        await scene.given.avatar_with_photo(shopper)
+        compliance = scene.work.inbox.handlers["compliance"].__self__  # type: ignore[index,attr-defined]
+        compliance.eraser, eraser = None, compliance.eraser
+        await scene.tell("customers/redact", redaction(scene))
+        compliance.eraser = eraser
+        scene.clock.advance(minutes=1)
+        await scene.work_off()
+        [receipt] = await receipts(scene)
+        assert (receipt["outcome"], receipt["shoppers"]) == ("erased", 1)
+        assert not any(str(shopper.id) in key for key in await objects(compliance.store))
+
     async def test_tokens_of_the_redacted_are_void(self, scene: Scene) -> None:
         shopper = await a_customer(scene)
         await scene.tell("customers/redact", redaction(scene))
@@ -145,6 +161,30 @@ class TestDataRequest:
         assert (receipt["outcome"], receipt["user_ids"]) == ("compiled", [str(shopper.id)])
         assert receipt["order_refs"] == [str(order.id)]
         assert "measurements" not in str(receipt)
+
+    async def test_everything_that_is_held_is_handed_out(self, scene: Scene) -> None:
+        shopper = await a_customer(scene)
+        session = await scene.try_on(shopper)
+        order = scene.place(session["id"])
+        await scene.hear_of(order)
+        await scene.tell("customers/data_request", redaction(scene) | {"orders_requested": [order.id]})
+        [row] = [one for one in await scene.rows(WebhookDelivery) if one.topic == "customers/data_request"]
+        held = await compile_data(scene.app.state.settings, row.webhook_id)
+        [person], [bought] = held["shoppers"], held["orders"]
+        assert person["stated"]["height_cm"] == 178
+        assert [one["id"] for one in person["try_ons"]] == [session_id(session)]
+        assert {"tryon_started", "purchase_completed"} <= {one["what"] for one in person["events"]}
+        assert (bought["ordered_at"], bought["currency"]) == (order.created_at, "EUR")
+        assert (bought["lines"][0]["net_minor"], bought["lines"][0]["recommended_size"]) == (2900, "M")
+
+    async def test_whom_it_was_about_goes_with_the_person(self, scene: Scene) -> None:
+        shopper = await a_customer(scene)
+        order = scene.place((await scene.try_on(shopper))["id"])
+        await scene.hear_of(order)
+        await scene.tell("customers/data_request", redaction(scene) | {"orders_requested": [order.id]})
+        await scene.tell("customers/redact", redaction(scene, orders=(order.id,)))
+        assert set(await mentions(scene, shopper.id, order.id)) <= {"erasures"}
+        assert [receipt["outcome"] for receipt in await receipts(scene)] == ["compiled", "erased"]
 
     async def test_of_a_stranger_says_so(self, scene: Scene) -> None:
         await scene.tell("customers/data_request", redaction(scene, customer_id=1))
@@ -183,6 +223,29 @@ class TestShopRedact:
         assert receipt["rows"] > 5
         assert receipt["objects"] >= 2
         assert [row.state for row in await scene.rows(WebhookDelivery)][-1] == "done"
+
+    async def test_leaves_nobodys_name_in_the_inbox(self, scene: Scene, app: Litestar) -> None:
+        """Not in a right that could not be granted, nor in whom a data request was about."""
+        shopper = await a_customer(scene)
+        await scene.tell("customers/data_request", redaction(scene))
+        handlers = scene.work.inbox.handlers
+
+        async def broken(*_: object) -> Outcome:
+            raise ConnectionError
+
+        scene.work.inbox.handlers = {**handlers, Kind.COMPLIANCE: broken}
+        hook = scene.fake.webhooks.make("customers/redact", scene.shop.domain, redaction(scene))
+        await scene.fake.webhooks.send(scene.http, hook)
+        for _ in range(8):
+            await scene.work_off()
+            scene.clock.advance(hours=12)
+        scene.work.inbox.handlers = handlers
+        assert "dead" in {row.state for row in await scene.rows(WebhookDelivery)}
+        await self._uninstall(scene)
+        await scene.tell("shop/redact", {"shop_id": 1, "shop_domain": scene.shop.domain})
+        rows = await scene.rows(WebhookDelivery)
+        assert {row.body for row in rows if row.topic != "shop/redact"} <= {None}
+        assert str(shopper.id) not in str([row.receipt for row in rows])
 
     async def test_of_an_installed_app_is_refused_and_alarmed(self, scene: Scene) -> None:
         """A replay, or a header somebody wrote: the app is there, and its token works."""
