@@ -19,6 +19,19 @@ PICK_AND_LOOK = """async (size) => {
   await new Promise((resolve) => requestAnimationFrame(resolve));
   return { isNew: canvas.toDataURL() !== before, size: document.querySelector('.figure').dataset.size };
 }"""
+COUNT_PICTURES = """
+  window.pictures = 0;
+  const gl = WebGL2RenderingContext.prototype;
+  const { bindFramebuffer, clear } = gl;
+  gl.bindFramebuffer = function (target, buffer) {
+    this.isOffScreen = buffer !== null;
+    bindFramebuffer.call(this, target, buffer);
+  };
+  gl.clear = function (mask) {
+    if (!this.isOffScreen) window.pictures += 1;
+    clear.call(this, mask);
+  };
+"""
 
 
 @pytest.fixture(params=[FINE_SCREEN])
@@ -30,6 +43,7 @@ def dressed(shared_demo: Demo, browser: Browser, request: pytest.FixtureRequest)
         reduced_motion="reduce",
         device_scale_factor=request.param,
     )
+    context.add_init_script(COUNT_PICTURES)
     page = context.new_page()
     inside = open_frame(page, shared_demo)
     answer_questions(inside)
@@ -40,6 +54,14 @@ def dressed(shared_demo: Demo, browser: Browser, request: pytest.FixtureRequest)
 
 def frame_of(page: Page, demo: Demo) -> Frame:
     return wait_for("the frame", lambda: next((one for one in page.frames if one.url.startswith(demo.backend)), None))
+
+
+def test_is_drawn_once_for_each_thing_that_comes(dressed: Frame) -> None:
+    """The figure, the draft, the final picture; nothing runs while it is still."""
+    drawn = dressed.evaluate("pictures")
+    assert 2 <= drawn <= 3
+    dressed.page.wait_for_timeout(500)
+    assert dressed.evaluate("pictures") == drawn
 
 
 def test_a_size_is_drawn_in_the_very_next_frame(dressed: Frame) -> None:

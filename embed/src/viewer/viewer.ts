@@ -12,8 +12,9 @@ export type View = "front" | "side" | "back";
 const AZIMUTH_RAD: Record<View, number> = { front: 0, side: Math.PI / 2, back: Math.PI };
 const POLAR_RAD = MathUtils.degToRad(84);
 const TURN_MS = 450;
-/** What has not moved for so long is drawn finely. */
+/** What has not moved for so long is drawn finely. A bare figure waits for its garment, which comes at any moment. */
 const STILL_MS = 350;
+const STILL_BARE_MS = 2000;
 const KEY_TURN_RAD = MathUtils.degToRad(12);
 const KEY_ZOOM = 1.12;
 /** Space around the figure: 1 would touch the edges. */
@@ -51,6 +52,9 @@ export class Viewer {
   readonly #stand: Group;
   #garment: Garment | null = null;
   #isHeatShown = false;
+  /** Of the last picture, in CSS pixels. */
+  #width = 0;
+  #height = 0;
   #frame = 0;
   #turn = 0;
   #fine = 0;
@@ -135,19 +139,19 @@ export class Viewer {
 
   /** Once for however many changes there were since the last picture. */
   #draw(): void {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#render();
-    });
+    this.#frame ||= requestAnimationFrame(() => this.#render());
   }
 
   /** As finely as the screen is; and once more, finely, where that is coarse and nothing has changed since. */
   #render(): void {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
     const screen = Math.min(window.devicePixelRatio, FINE_PIXEL_RATIO);
     this.#picture(screen);
     clearTimeout(this.#fine);
     if (screen < FINE_PIXEL_RATIO) {
-      this.#fine = window.setTimeout(() => this.#picture(FINE_PIXEL_RATIO), STILL_MS);
+      const stillMs = this.#garment ? STILL_MS : STILL_BARE_MS;
+      this.#fine = window.setTimeout(() => this.#picture(FINE_PIXEL_RATIO), stillMs);
     }
   }
 
@@ -162,6 +166,8 @@ export class Viewer {
   #fit(): void {
     const { clientWidth, clientHeight } = this.#canvas;
     if (clientWidth === 0 || clientHeight === 0) return;
+    if (clientWidth === this.#width && clientHeight === this.#height) return;
+    [this.#width, this.#height] = [clientWidth, clientHeight];
     const { renderer, camera } = this.#studio;
     renderer.setSize(clientWidth, clientHeight, false);
     camera.aspect = clientWidth / clientHeight;
