@@ -43,13 +43,13 @@ class AvatarRetention:
 
     async def _run_for(self, brand_id: UUID, unused_since: datetime) -> int:
         overdue = (
-            select(Avatar)
+            select(Avatar.id)
             .where(Avatar.brand_id == brand_id, Avatar.last_used_at < unused_since)
             .order_by(Avatar.last_used_at)
             .limit(BATCH)
         )
         async with self.database.transaction(read_only=True) as session:
-            ids = [avatar.id for avatar in (await session.scalars(overdue)).all()]
+            ids = (await session.scalars(overdue)).all()
         for avatar_id in ids:
             async with self.database.transaction() as session:
                 avatar = await session.scalar(

@@ -101,13 +101,18 @@ class AvatarService:
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    async def get(self, principal: Principal, avatar_id: UUID, *, for_update: bool = False) -> Avatar:
-        """Another shopper's and another brand's are not found."""
+    async def get(
+        self, principal: Principal, avatar_id: UUID, *, for_update: bool = False, is_held: bool = False
+    ) -> Avatar:
+        """Another shopper's and another brand's are not found.
+
+        is_held : nobody changes it until the transaction is over; rows that point at it may still be written
+        """
         query = select(Avatar).where(Avatar.brand_id == principal.brand_id, Avatar.id == avatar_id)
         if isinstance(principal, ShopperContext):
             query = query.where(Avatar.user_id == principal.user_id)
-        if for_update:
-            query = query.with_for_update()
+        if for_update or is_held:
+            query = query.with_for_update(key_share=is_held)
         avatar: Avatar | None = await self.session.scalar(query)
         if avatar is None:
             raise AvatarNotFound("There is no such avatar.")

@@ -97,9 +97,11 @@ class GarmentService:
         return _found(await self.session.scalar(query.with_for_update(read=True) if is_held else query))
 
     async def _to_change(self, brand_id: UUID, garment_id: UUID) -> Garment:
-        """One at a time: what is ordered is of all that was sent before."""
-        query = select(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id).with_for_update()
-        return _found(await self.session.scalar(query.execution_options(populate_existing=True)))
+        """One at a time: what is ordered is of all that was sent before. Rows may be written that point at it."""
+        query = select(Garment).where(Garment.brand_id == brand_id, Garment.id == garment_id)
+        return _found(
+            await self.session.scalar(query.with_for_update(key_share=True).execution_options(populate_existing=True))
+        )
 
     async def page(
         self, brand_id: UUID, *, cursor: str | None, limit: int, shopify_product_id: int | None

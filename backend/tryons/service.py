@@ -74,7 +74,7 @@ class TryonService:
         self.events = EventService(session, clock)
 
     async def create(self, principal: Principal, new: NewTryonSession) -> Looked:
-        avatar = await self.avatars.get(principal, new.avatar_id, for_update=True)  # a mesh that comes now waits for us
+        avatar = await self.avatars.get(principal, new.avatar_id, is_held=True)  # a mesh that comes now waits for us
         garment = await self._garment(principal.brand_id, new)
         _check_size(garment, new.selected_size)
         tryon = TryonSession(

@@ -3,13 +3,16 @@
 import asyncio
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
 from litestar import Litestar
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
+from backend.garments.schemas import GarmentChanges
+from backend.garments.service import GarmentService
 from backend.tryons import retention
 from backend.tryons.models import WornGarment
 from backend.tryons.service import TryonService
@@ -374,6 +377,29 @@ class TestAtOnce:
         session = await fitting.session(shopper, avatar["id"], garment["id"])
         await arriving[0]
         assert (await fitting.read(shopper, session))["dressing"] == "queued"
+
+    async def test_a_session_that_begins_while_its_garment_changes_waits_and_is_judged_by_the_new_chart(
+        self,
+        app: Litestar,
+        given: Given,
+        fitting: Fitting,
+        brand: GivenBrand,
+        shopper: GivenShopper,
+        clock: HandClock,
+    ) -> None:
+        """The change may dress figures meanwhile, this one too: neither waits for the other in a circle."""
+        avatar_id, garment = await fitting.avatar(shopper), await given.garment(brand)
+        before = await fitting.session(shopper, avatar_id, garment["id"])
+        async with app.state.database.transaction() as session:
+            chart = {"unit": "cm", "measures": "garment", "sizes": {"One": {"chest": 120}}}
+            changes = msgspec.convert({"size_chart": chart}, GarmentChanges)
+            changed = await GarmentService(session, clock).change(brand.id, UUID(garment["id"]), changes)
+            await session.execute(delete(WornGarment))
+            begun = asyncio.create_task(fitting.session(shopper, avatar_id, garment["id"]))
+            await asyncio.wait([begun], timeout=0.3)
+            await TryonService(session, clock).judge_garment(changed)
+        for one in (await fitting.read(shopper, before), await begun):
+            assert [size["size"] for size in one["fit_result"]["sizes"]] == ["One"]
 
 
 class TestWhoSees:
