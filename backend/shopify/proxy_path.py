@@ -1,5 +1,6 @@
 """Whether the shop's proxy path leads to us. Merchants can rename it and the Admin API does not say so: we look."""
 
+import asyncio
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -8,7 +9,8 @@ import msgspec
 
 PATH_PATTERN = r"(apps|a|community|tools)/[a-z0-9_-]{1,100}"
 """Shopify's prefixes, and a subpath."""
-TIMEOUT_S = 5
+TIMEOUT_S = 5.0
+"""In all, however slowly it answers."""
 MAX_BYTES = 4_096
 MAX_REDIRECTS = 2
 
@@ -22,15 +24,16 @@ async def look(http: httpx.AsyncClient, storefront: str, path: str, shop: str) -
     """
     address = f"{storefront}/{path}/ping"
     try:
-        for _ in range(1 + MAX_REDIRECTS):
-            status, location, body = await _fetch(http, address)
-            if not location:
-                return _judge(status, body, shop)
-            address = urljoin(address, location)
-            is_password_page = urlsplit(address).path.rstrip("/").endswith("/password")
-            if is_password_page or _origin(address) != _origin(storefront):
-                return "unknown"
-    except httpx.HTTPError:
+        async with asyncio.timeout(TIMEOUT_S):
+            for _ in range(1 + MAX_REDIRECTS):
+                status, location, body = await _fetch(http, address)
+                if not location:
+                    return _judge(status, body, shop)
+                address = urljoin(address, location)
+                is_password_page = urlsplit(address).path.rstrip("/").endswith("/password")
+                if is_password_page or _origin(address) != _origin(storefront):
+                    return "unknown"
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError):  # the last: a redirect to no address
         return "unknown"
     return "unknown"
 

@@ -1,5 +1,6 @@
 """Shopify's token endpoint: a session token becomes an expiring offline token, and that the next one."""
 
+import asyncio
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -11,6 +12,8 @@ from backend.shopify.addresses import Addresses
 from backend.shopify.errors import ShopifyUnavailable, TokenRefused
 
 TIMEOUT_S = 10
+TOTAL_TIMEOUT_S = 25.0
+"""However slowly it answers: a refresh must be over before its lease is."""
 GRANT_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  the name of a kind
 OFFLINE_TOKEN = "urn:shopify:params:oauth:token-type:offline-access-token"  # noqa: S105
@@ -70,10 +73,11 @@ class TokenEndpoint:
     async def _ask(self, shop: str, request: dict[str, str]) -> NewTokens:
         asked_at = self.clock.now()
         try:
-            answer = await self.http.post(
-                self.addresses.token(shop), json=self._client | request, timeout=TIMEOUT_S, follow_redirects=False
-            )
-        except httpx.TransportError as error:
+            async with asyncio.timeout(TOTAL_TIMEOUT_S):
+                answer = await self.http.post(
+                    self.addresses.token(shop), json=self._client | request, timeout=TIMEOUT_S, follow_redirects=False
+                )
+        except (httpx.TransportError, TimeoutError) as error:
             raise ShopifyUnavailable(f"{shop} did not answer when asked for a token.") from error
         if answer.status_code in REFUSED:
             raise TokenRefused(f"{shop} gives no token for this.")

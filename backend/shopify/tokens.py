@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 REFRESH_BEFORE = timedelta(minutes=5)
 LEASE = timedelta(seconds=30)
-"""Longer than the token endpoint may take."""
+"""Longer than the token endpoint may take in all."""
 POLL_S = 0.1
 POLLS = 300
 ACCESS, REFRESH = "access token", "refresh token"

@@ -1,8 +1,9 @@
 """The service with a Shopify app set up, and a Shopify that keeps its promises by Shopify's own schema."""
 
+import asyncio
 import os
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import msgspec
@@ -22,6 +23,16 @@ CLIENT_ID = "client-id-of-the-tests"
 SECRET = "shpss_current-secret-of-the-tests"
 PREVIOUS_SECRET = "shpss_previous-secret-of-the-tests"
 SHOP_A, SHOP_B = "shop-a.myshopify.com", "shop-b.myshopify.com"
+
+
+class Dripping(httpx.AsyncByteStream):
+    """An answer that is never silent for long and never done."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.001)
+            yield b" "
+
 
 Visit = Callable[[str], Awaitable[httpx.Response]]
 

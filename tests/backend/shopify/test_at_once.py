@@ -10,15 +10,16 @@ from sqlalchemy import update
 
 from backend.demo.fake_shopify.shop import Fault
 from backend.demo.fake_shopify.world import FakeShopify
-from backend.shopify import documents
+from backend.shopify import documents, token_endpoint
+from backend.shopify.addresses import Addresses
 from backend.shopify.errors import NeedsVisit, NotInstalled, ShopifyUnavailable
 from backend.shopify.installs import InstallService
 from backend.shopify.models import ShopifyInstall
 from backend.shopify.sealing import Sealer, Unreadable
 from backend.shopify.shop import Shopify
 from backend.shopify.spent import spend
-from backend.shopify.tokens import OfflineTokens
-from tests.backend.shopify.conftest import SHOP_A, SHOP_B, Visit
+from backend.shopify.tokens import LEASE, OfflineTokens
+from tests.backend.shopify.conftest import SHOP_A, SHOP_B, Dripping, Visit
 from tests.fakes import HandClock
 
 
@@ -235,3 +236,14 @@ async def lease(shopify: Shopify, until: object) -> None:
         await session.execute(
             update(ShopifyInstall).where(ShopifyInstall.brand_id == install.brand_id).values(refreshing_until=until)
         )
+
+
+async def test_refresh_is_over_before_its_lease(monkeypatch: pytest.MonkeyPatch, clock: HandClock) -> None:
+    """An endpoint that is never silent for long and never done: two would spend one refresh token."""
+    assert LEASE.total_seconds() > token_endpoint.TOTAL_TIMEOUT_S
+    monkeypatch.setattr(token_endpoint, "TOTAL_TIMEOUT_S", 0.05)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Dripping()))
+    async with httpx.AsyncClient(transport=transport) as http, asyncio.timeout(20):
+        endpoint = token_endpoint.TokenEndpoint(http, Addresses(), clock, "id", "secret")
+        with pytest.raises(ShopifyUnavailable):
+            await endpoint.refresh(SHOP_A, "shprt_1")

@@ -162,3 +162,14 @@ class TestDomains:
         assert await shopify.tidy() >= 2
         assert "https://new.example" in (await brand_of(shopify, SHOP_A)).allowed_origins
         assert "https://new.example" not in (await brand_of(shopify, SHOP_B)).allowed_origins
+
+    async def test_address_in_letters_of_its_own_language_is_known_as_browsers_say_it(
+        self, visit: Visit, fake: FakeShopify, shopify: Shopify
+    ) -> None:
+        """One that no browser could say is left out and stops nothing."""
+        fake.shop(SHOP_A).hosts |= {"münchen.example": True, "not a host": True}
+        await visit(SHOP_A)
+        origins = (await brand_of(shopify, SHOP_A)).allowed_origins
+        assert "https://xn--mnchen-3ya.example" in origins
+        assert not any("not a host" in origin for origin in origins)
+        assert set((await install_of(shopify, SHOP_A)).setup.values()) == {"done"}

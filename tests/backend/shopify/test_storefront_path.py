@@ -1,5 +1,7 @@
 """Merchants rename the app proxy's path and nothing tells us: we look, and only where Shopify says the shop is."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -8,7 +10,7 @@ from backend.demo.fake_shopify.shop import FakeShop
 from backend.demo.fake_shopify.world import FakeShopify
 from backend.shopify import proxy_path
 from backend.shopify.shop import Shopify
-from tests.backend.shopify.conftest import SHOP_A, Visit
+from tests.backend.shopify.conftest import SHOP_A, Dripping, Visit
 
 PRIMARY = "www.atelier.example"
 
@@ -112,3 +114,11 @@ class TestMove:
         assert (await move(http, fake, "apps/second", "k2")).status_code == 200
         assert (await move(http, fake, "apps/first", "k1")).status_code == 409
         assert (await look(http, fake))["path"] == "apps/second"
+
+
+async def test_shop_that_answers_letter_by_letter_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_path, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(proxy_path, "MAX_BYTES", 10**9)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Dripping()))
+    async with httpx.AsyncClient(transport=transport) as http, asyncio.timeout(20):
+        assert await proxy_path.look(http, f"https://{PRIMARY}", "apps/tryon", SHOP_A) == "unknown"
