@@ -136,6 +136,8 @@ def _add_shopify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     again = _add(actions, "replay", run_replay, "Have dead webhooks worked on again, or the one that is named.")
     again.add_argument("--id", metavar="WEBHOOK_ID")
     again.add_argument("--shop", metavar="NAME.myshopify.com")
+    gone = _add(actions, "uninstalled", run_uninstalled, "Say that a shop has left, when its own news of it was lost.")
+    gone.add_argument("shop", metavar="NAME.myshopify.com")
     asked = _add(actions, "data-request", run_data_request, "What is held of the person of a customers/data_request.")
     asked.add_argument("webhook_id", metavar="WEBHOOK_ID")
 
@@ -214,6 +216,11 @@ def run_inbox(arguments: Arguments) -> int:
 
 def run_replay(arguments: Arguments) -> int:
     return _show({"again": asyncio.run(shopify.replay(_settings(arguments), arguments.id, arguments.shop))})
+
+
+def run_uninstalled(arguments: Arguments) -> int:
+    asyncio.run(shopify.say_uninstalled(_settings(arguments), arguments.shop))
+    return _show({"uninstalled": arguments.shop})
 
 
 def run_data_request(arguments: Arguments) -> int:

@@ -16,6 +16,8 @@ from backend.events.models import Event
 from backend.settings import Settings
 from backend.shopify.inbox_models import DEAD, NEW, WebhookDelivery
 from backend.shopify.inbox_work import replayable
+from backend.shopify.installs import InstallService
+from backend.shopify.models import NEEDS_VISIT
 from backend.shopify.order_models import Order, OrderLine
 from backend.shoppers.models import Consent, Shopper
 from backend.tryons.models import TryonSession
@@ -85,6 +87,20 @@ async def replay(settings: Settings, webhook_id: str | None, shop: str | None, c
     if webhook_id is not None and not count:
         raise InvalidRequest("No such delivery, or it waits already, or its body is gone.")
     return count
+
+
+async def say_uninstalled(settings: Settings, shop: str, clock: Clock | None = None) -> None:
+    """For a shop whose own news of it was lost: what waits for it, such as its erasure, can be done then."""
+    database = Database(settings.database_url, SystemClock())
+    try:
+        async with database.transaction() as session:
+            installs = InstallService(session, clock or SystemClock())
+            install = await installs.find(shop)
+            if install is None or install.status != NEEDS_VISIT:
+                raise InvalidRequest("Only a shop whose token is refused (needs_visit) can be said to have left.")
+            await installs.uninstall(install)
+    finally:
+        await database.close()
 
 
 async def compile_data(settings: Settings, webhook_id: str) -> dict[str, Any]:

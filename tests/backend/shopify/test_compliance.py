@@ -11,9 +11,10 @@ from sqlalchemy import func, select, text
 
 from backend.brands.models import Brand
 from backend.core.db import Base
+from backend.core.problems import InvalidRequest
 from backend.core.storage import AVATARS, BUCKETS, PHOTOS, ObjectStore
 from backend.demo.fake_shopify.world import FakeShopify
-from backend.shopify.commands import compile_data
+from backend.shopify.commands import compile_data, say_uninstalled
 from backend.shopify.customers import customer_ref
 from backend.shopify.inbox_models import WebhookDelivery
 from backend.shopify.inbox_work import Outcome
@@ -230,7 +231,7 @@ class TestShopRedact:
         await scene.tell("customers/data_request", redaction(scene))
         handlers = scene.work.inbox.handlers
 
-        async def broken(*_: object) -> Outcome:
+        async def broken(_delivery: WebhookDelivery, _body: dict[str, object] | None) -> Outcome:
             raise ConnectionError
 
         scene.work.inbox.handlers = {**handlers, Kind.COMPLIANCE: broken}
@@ -259,6 +260,20 @@ class TestShopRedact:
         [row] = await scene.rows(WebhookDelivery)
         assert (row.state, row.error_code) == ("new", "StillInDoubt")
         assert len(await scene.rows(Brand)) == 1
+
+    async def test_operator_who_knows_better_ends_the_doubt(self, scene: Scene) -> None:
+        """News of the uninstall was lost; the right must be granted all the same."""
+        settings, domain = scene.app.state.settings, scene.shop.domain
+        with pytest.raises(InvalidRequest):
+            await say_uninstalled(settings, domain, scene.clock)
+        scene.shop.revoke_tokens()
+        await scene.tell("shop/redact", {"shop_id": 1, "shop_domain": domain})
+        await say_uninstalled(settings, domain, scene.clock)
+        scene.clock.advance(minutes=1)
+        await scene.work_off()
+        assert (await scene.rows(Brand), [receipt["outcome"] for receipt in await receipts(scene)]) == ([], ["erased"])
+        with pytest.raises(InvalidRequest):
+            await say_uninstalled(settings, domain, scene.clock)
 
     async def test_of_an_unknown_shop_leaves_a_receipt(self, scene: Scene, fake: FakeShopify) -> None:
         hook = fake.webhooks.make("shop/redact", "gone.myshopify.com", {"shop_domain": "gone.myshopify.com"})
