@@ -7,6 +7,7 @@ WORDS = {
     "photo_several_people": "There seem to be two people. We need you alone in the picture.",
     "photo_cropped": "Your feet or head are outside the picture. Step back about one metre.",
     "photo_too_small": "You are too far away. Come closer until you fill the outline.",
+    "photo_gone": "Your photo had to wait too long and was deleted unused. Please send it again.",
     "photo_pose": "Face the camera, stand straight, arms slightly away.",
 }
 """What a shopper is told, by the code of a refusal."""

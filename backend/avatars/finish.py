@@ -15,6 +15,7 @@ from backend.jobs.models import Job
 from backend.jobs.work import Done, Ended, Outcome
 from gpu_worker.contract import PHOTO_REFUSALS, Manifest
 
+PHOTO_GONE = "photo_gone"
 REPLACED_AFTER = timedelta(minutes=30)
 """Open pages may still load the mesh that a newer one replaces."""
 
@@ -83,6 +84,8 @@ class AvatarOutcomes:
 
     async def _ended(self, service: AvatarService, avatar: Avatar, job: Job, ended: Ended) -> None:
         is_refusal = ended.code in PHOTO_REFUSALS
+        if ended.code == PHOTO_GONE:  # not the photo's fault: sent again, it is looked at
+            job.is_retryable = True
         if avatar.job_id == job.id:
             others = await service.jobs.open_ids(avatar.brand_id, avatar.id, "avatar")
             service.settle_refused(avatar, ended.code, is_work_left=bool(others - {job.id}))

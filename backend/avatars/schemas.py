@@ -9,7 +9,6 @@ from msgspec import Meta
 from gpu_worker.contract import Quantity, Sex
 
 Status = Literal["pending", "processing", "ready", "failed"]
-Text = Annotated[str, Meta(max_length=64)]
 
 
 class PhotoForm(msgspec.Struct, frozen=True, kw_only=True):

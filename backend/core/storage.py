@@ -1,6 +1,6 @@
 """The object store as the product sees it: private files under keys, reached by short-lived signed addresses.
 
-Rows hold keys, never addresses. Keys are built by `object_keys` alone, never from a name a person chose.
+Rows hold keys, never addresses. Keys are made of ids and secrets, never from a name a person chose.
 """
 
 import re
@@ -285,8 +285,3 @@ def person_prefix(brand_id: UUID, user_id: UUID) -> str:
 def photo_key(brand_id: UUID, user_id: UUID, avatar_id: UUID, media_type: str) -> str:
     suffix = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}[media_type]
     return f"{person_prefix(brand_id, user_id)}{avatar_id}/{new_secret()}.{suffix}"
-
-
-def attempt_key(brand_id: UUID, user_id: UUID, avatar_id: UUID, attempt_id: UUID, secret: str, file_name: str) -> str:
-    """Where one attempt writes one of its own files (`avatar.glb`, `body.npz`, `manifest.json`)."""
-    return f"{person_prefix(brand_id, user_id)}{avatar_id}/{attempt_id}-{secret}/{file_name}"

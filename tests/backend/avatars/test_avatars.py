@@ -275,6 +275,29 @@ class TestRefusedPhoto:
         assert (avatar["status"], avatar["error"]["code"]) == ("ready", "photo_pose")
 
 
+class TestPhotoGone:
+    async def test_the_same_photo_may_be_sent_again(
+        self,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        shopper: GivenShopper,
+        endpoint: ScriptedEndpoint,
+        step: Step,
+        finish: Finish,
+    ) -> None:
+        """It waited too long and was deleted; there was nothing wrong with it."""
+        created = await create(http, shopper, picture(), consent_version="1")
+        await app.state.store.delete_prefix("photos", f"{shopper.brand_id}/{shopper.id}/")
+        await step()
+        gone = (await http.get(created.headers["location"], headers=shopper.headers)).json()
+        assert (gone["status"], gone["error"]["code"]) == ("failed", "photo_gone")
+        again = await create(http, shopper, picture(), consent_version="1")
+        assert (again.status_code, again.json()["status"]) == (202, "pending")
+        await step()
+        await finish(endpoint.newest)
+        assert (await http.get(created.headers["location"], headers=shopper.headers)).json()["status"] == "ready"
+
+
 class TestStoreDown:
     async def test_a_figure_that_cannot_be_signed_for_is_to_be_asked_for_again(
         self,
