@@ -9,12 +9,15 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from sqlalchemy import select
 
+from backend.core.db import Database
 from backend.demo.fake_shopify.schema import AdminSchema, SchemaMissing
 from backend.demo.fake_shopify.server import FakeTransport
 from backend.demo.fake_shopify.world import FakeShopify
 from backend.settings import Settings
 from backend.shopify.documents import API_VERSION
+from backend.shopify.inbox_models import WebhookDelivery
 from backend.shopify.shop import Shopify
 from tests.backend.shopify.scene import Scene, set_the_scene
 from tests.fakes import HandClock
@@ -95,3 +98,10 @@ def visit(http: httpx.AsyncClient, fake: FakeShopify) -> Visit:
 async def scene(app: Litestar, http: httpx.AsyncClient, fake: FakeShopify, clock: HandClock) -> Scene:
     """A shop with the app and one garment."""
     return await set_the_scene(app, http, fake, clock, SHOP_A)
+
+
+async def deliveries(app: Litestar) -> list[WebhookDelivery]:
+    """The inbox, oldest first."""
+    database: Database = app.state.database
+    async with database.transaction(read_only=True) as session:
+        return list((await session.scalars(select(WebhookDelivery).order_by(WebhookDelivery.id))).all())

@@ -231,8 +231,8 @@ class TestShopRedact:
         await scene.tell("customers/data_request", redaction(scene))
         handlers = scene.work.inbox.handlers
 
-        async def broken(_delivery: WebhookDelivery, _body: dict[str, object] | None) -> Outcome:
-            raise ConnectionError
+        async def broken(delivery: WebhookDelivery, body: dict[str, object] | None) -> Outcome:
+            raise ConnectionError(delivery.topic, body)
 
         scene.work.inbox.handlers = {**handlers, Kind.COMPLIANCE: broken}
         hook = scene.fake.webhooks.make("customers/redact", scene.shop.domain, redaction(scene))
