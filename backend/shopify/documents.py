@@ -174,18 +174,6 @@ RUNNING_BULK = Document(
     """,
 )
 
-CANCEL_BULK = Document(
-    "cancel_bulk",
-    """
-    mutation CancelBulk($id: ID!) {
-      bulkOperationCancel(id: $id) {
-        bulkOperation { id status }
-        userErrors { field message }
-      }
-    }
-    """,
-)
-
 _MONEY = "fragment Money on MoneyBag { shopMoney { amount currencyCode } }"
 
 ORDER = Document(

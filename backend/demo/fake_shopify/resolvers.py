@@ -113,11 +113,6 @@ class Root:
         self.state.bulk[operation.id] = operation
         return {"bulkOperation": self._bulk_node(operation), "userErrors": []}
 
-    def bulkOperationCancel(self, *, id: str) -> dict[str, Any]:  # noqa: A002
-        operation = self.state.bulk[_number(id)]
-        operation.status = "CANCELED"
-        return {"bulkOperation": self._bulk_node(operation), "userErrors": []}
-
     def _bulk_node(self, operation: BulkOperation) -> dict[str, Any]:
         is_done = operation.status == "COMPLETED"
         seen = operation.objects if is_done else min(operation.objects, operation.objects * operation.polls // 2)
