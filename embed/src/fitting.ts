@@ -143,10 +143,10 @@ export class Fitting {
     return this.answer;
   }
 
-  /** A refusal is the photo's; anything else is ours and counts against nobody. */
+  /** A refusal is the photo's; anything else is ours and counts against nobody, a photo we did not come to either. */
   #settleError(code: string): PhotoOutcome {
     if (!code.startsWith("photo_")) return { kind: "unavailable", code };
-    this.refusals += 1;
+    if (code !== "photo_gone") this.refusals += 1;
     return { kind: "refused", code };
   }
 

@@ -123,6 +123,7 @@ describe("wording", () => {
   it("finds words for codes from outside, or says that there are none", () => {
     const english = new Wording("en", en);
     expect(english.find("refused", "photo_cropped")).toMatch(/Step back/);
+    expect(english.find("refused", "photo_gone")).toMatch(/send it again/);
     expect(english.find("refused", "toString")).toBeNull();
   });
 });

@@ -230,6 +230,8 @@ export const de: Words = {
   "refused.photo_cropped": "Deine Füße oder dein Kopf sind nicht im Bild. Geh etwa einen Meter zurück.",
   "refused.photo_too_small": "Du bist zu weit weg. Komm näher, bis du den Umriss füllst.",
   "refused.photo_pose": "Schau in die Kamera, steh gerade, die Arme leicht abgespreizt.",
+  "refused.photo_gone":
+    "Dein Foto musste zu lange warten, deshalb haben wir es ungenutzt gelöscht. Bitte sende es noch einmal.",
   "refused.keep": "Deine bisherige Antwort bleibt, wie sie ist.",
   "flag.photo_side_pose":
     "Dreh dich um ein Viertel, damit wir deine Seite sehen. Wir machen mit dem vorderen Foto allein weiter.",

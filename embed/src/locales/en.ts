@@ -226,6 +226,7 @@ export const en = {
   "refused.photo_cropped": "Your feet or head are outside the picture. Step back about one metre.",
   "refused.photo_too_small": "You are too far away. Come closer until you fill the outline.",
   "refused.photo_pose": "Face the camera, stand straight, arms slightly away.",
+  "refused.photo_gone": "Your photo had to wait too long, so we deleted it unused. Please send it again.",
   "refused.keep": "The answer you have stays as it is.",
   "flag.photo_side_pose": "Turn a quarter so we see your side. We go on with the front photo alone.",
   "flag.loose_clothing": "Your clothes hide your shape, so we trust the photo less. You can retake it.",

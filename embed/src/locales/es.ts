@@ -229,6 +229,7 @@ export const es: Words = {
   "refused.photo_cropped": "Tus pies o tu cabeza quedan fuera de la imagen. Retrocede un metro más o menos.",
   "refused.photo_too_small": "Estás demasiado lejos. Acércate hasta llenar el contorno.",
   "refused.photo_pose": "De cara a la cámara, ponte recto, con los brazos algo separados.",
+  "refused.photo_gone": "Tu foto tuvo que esperar demasiado y la borramos sin usarla. Envíala de nuevo.",
   "refused.keep": "La respuesta que tienes se queda como está.",
   "flag.photo_side_pose": "Gira un cuarto para que veamos tu lado. Seguimos solo con la foto de frente.",
   "flag.loose_clothing": "La ropa tapa tu forma, así que confiamos menos en la foto. Puedes repetirla.",

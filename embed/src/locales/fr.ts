@@ -232,6 +232,8 @@ export const fr: Words = {
   "refused.photo_cropped": "Vos pieds ou votre tête sont hors de l’image. Reculez d’environ un mètre.",
   "refused.photo_too_small": "Vous êtes trop loin. Approchez jusqu’à remplir le contour.",
   "refused.photo_pose": "Face à l’appareil, tenez-vous droit, les bras légèrement écartés.",
+  "refused.photo_gone":
+    "Votre photo a attendu trop longtemps, nous l’avons donc supprimée sans l’utiliser. Envoyez-la de nouveau.",
   "refused.keep": "La réponse que vous avez reste telle quelle.",
   "flag.photo_side_pose":
     "Tournez d’un quart pour que nous voyions votre côté. Nous continuons avec la photo de face seule.",

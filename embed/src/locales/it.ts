@@ -231,6 +231,8 @@ export const it: Words = {
     "I piedi o la testa sono fuori dall’immagine. Fai un passo indietro di circa un metro.",
   "refused.photo_too_small": "Sei troppo lontano. Avvicinati fino a riempire la sagoma.",
   "refused.photo_pose": "Guarda la fotocamera, stai dritto, braccia leggermente staccate.",
+  "refused.photo_gone":
+    "La tua foto ha dovuto attendere troppo e l’abbiamo cancellata senza usarla. Inviala di nuovo.",
   "refused.keep": "La risposta che hai resta com’è.",
   "flag.photo_side_pose": "Girati di un quarto così vediamo il lato. Continuiamo solo con la foto di fronte.",
   "flag.loose_clothing":

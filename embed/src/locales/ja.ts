@@ -228,6 +228,7 @@ export const ja: Words = {
   "refused.photo_cropped": "足または頭が写真からはみ出しています。1メートルほど下がってください。",
   "refused.photo_too_small": "遠すぎます。輪郭いっぱいになるまで近づいてください。",
   "refused.photo_pose": "カメラを向いてまっすぐ立ち、腕を少し離してください。",
+  "refused.photo_gone": "写真の待ち時間が長くなりすぎたため、使わずに削除しました。もう一度送ってください。",
   "refused.keep": "今の結果はそのまま残ります。",
   "flag.photo_side_pose": "横向きになるよう90度回ってください。今回は正面の写真だけで進めます。",
   "flag.loose_clothing": "服で体の線が隠れているため、写真の確かさを下げました。撮り直せます。",
