@@ -1,4 +1,5 @@
 # No `from __future__ import annotations` here: Litestar reads annotations at run time.
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
@@ -119,7 +120,7 @@ class GarmentController(Controller):
         rows, next_cursor = await garments.page(
             brand.brand_id, cursor=cursor, limit=limit, shopify_product_id=shopify_product_id
         )
-        return GarmentPage([await _view(state, row) for row in rows], next_cursor)
+        return GarmentPage(await asyncio.gather(*(_view(state, row) for row in rows)), next_cursor)
 
     @get("/{garment_id:uuid}", operation_id="get_garment", responses=refusals(Unauthorized, GarmentNotFound))
     async def get_garment(

@@ -89,6 +89,14 @@ describe("a photo that is not", () => {
     expect(fitting.fit?.recommended_size).toBe("M");
   });
 
+  it("that had to wait too long counts against nobody", async () => {
+    const answers = new Answers();
+    answers.readings = [{ status: "ready", error: { code: "photo_gone" } }];
+    const fitting = await fittingWith(answers);
+    expect(await sendPhoto(fitting)).toEqual({ kind: "refused", code: "photo_gone" });
+    expect(fitting.refusals).toBe(0);
+  });
+
   it.each([
     [
       "a worker that is down",

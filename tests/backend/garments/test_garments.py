@@ -7,7 +7,10 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from sqlalchemy import update
 
+from backend.core.storage import SignedUrl
+from backend.garments.models import Garment
 from backend.garments.service import GarmentService
 from backend.garments.uploads import kept_file
 from gpu_worker.contract import GarmentParams
@@ -109,6 +112,25 @@ class TestListGarments:
         made = (await create(http, brand, shopify_product_id=9)).json()
         page = await http.get("/v1/garments", headers=brand.headers, params={"shopify_product_id": 9})
         assert [garment["id"] for garment in page.json()["items"]] == [made["id"]]
+
+    async def test_a_store_is_asked_for_a_page_at_once(
+        self, app: Litestar, http: httpx.AsyncClient, brand: GivenBrand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One after the other, two hundred previews would take many seconds where the store is far."""
+        for n in range(3):
+            await create(http, brand, name=f"Tee {n}")
+        async with app.state.database.transaction() as session:
+            await session.execute(update(Garment).values(preview_key="a/preview.glb"))
+        all_three = asyncio.Barrier(3)
+
+        async def far_away(*_: object, **__: object) -> SignedUrl:
+            async with asyncio.timeout(5):
+                await all_three.wait()
+            return SignedUrl("http://far.test/a", app.state.clock.now())
+
+        monkeypatch.setattr(app.state.store, "signed_get_url", far_away)
+        page = (await http.get("/v1/garments", headers=brand.headers)).json()
+        assert [garment["preview_url"] for garment in page["items"]] == ["http://far.test/a"] * 3
 
     @pytest.mark.parametrize("query", [{"cursor": "x"}, {"limit": 0}, {"limit": 201}, {"shopify_product_id": 2**63}])
     async def test_wrong_query(self, query: dict[str, Any], http: httpx.AsyncClient, brand: GivenBrand) -> None:
