@@ -85,11 +85,9 @@ def test_each_event_type_may_be_stored_and_no_other(url: str, engine: Engine) ->
 
 def test_what_a_brand_kept_for_longer_than_is_told_is_shortened(url: str, engine: Engine) -> None:
     command.upgrade(alembic_config(url), "0014")
-    values = "'A', '[]', :days, 'c', '2026-01-01', '2026-01-01'"
-    insert = (
-        "INSERT INTO brands (id, embed_key, name, allowed_origins, retention_days, cache_secret, created_at, updated_at)"
-        f" VALUES (:id, :key, {values})"
-    )
+    columns = "id, embed_key, name, allowed_origins, retention_days, cache_secret, created_at, updated_at"
+    values = ":id, :key, 'A', '[]', :days, 'c', '2026-01-01', '2026-01-01'"
+    insert = f"INSERT INTO brands ({columns}) VALUES ({values})"
     with engine.begin() as connection:
         for number, days in enumerate((365, 7)):
             id_ = f"00000000-0000-7000-8000-00000000000{number}"
