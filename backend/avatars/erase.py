@@ -42,7 +42,7 @@ class AvatarErasure:
         return rows
 
     async def withdraw(self, shopper: ShopperContext, consent_id: UUID) -> list[Erasure]:
-        """The consent ends, and the avatar that rests on it with its photo. Twice is once."""
+        """The consent ends, and the avatar that rests on it with its photo: then the token is void as well."""
         consent = await self.session.scalar(
             select(Consent).where(
                 Consent.brand_id == shopper.brand_id, Consent.user_id == shopper.user_id, Consent.id == consent_id
