@@ -41,8 +41,11 @@ SQUEEZED_M = 0.0035
 OUTER_FALL, BACK_FALL, BACK = 0.9, 0.8, (0.1, 0.75)
 """How nearly cloth at the fork's sides falls straight from the hips, and at its back from the seat; the sines between
 which the back begins."""
-BACK_OF_EASE, BACK_SLOPE = 0.35, 1.25
-"""Share of a thigh's ease that hangs from the seat; how much steeper that cloth gets on its way to the fork."""
+BACK_SLOPE, FORK_WIDER_M = 1.25, 0.045
+"""How much steeper that cloth gets on its way to the fork, and how much wider than the thigh it may hang there: below,
+it has to narrow."""
+SOFT_M, SOFT_ROWS = 0.05, 2.5
+"""How far up and down from the fork cloth is smoothed, and over how many rows."""
 FORK_SOLVES, MOST_FORK_SURPLUS_M = 12, 0.05
 FORK_FRONT_SHARE = 0.1
 """How much of the fork's ease stands before and behind, where 1 is evenly all round: the rest hangs from the hips."""
@@ -52,9 +55,10 @@ TOUCHING_M, MEET_M = 0.001, (0.005, 0.013)
 """Cloth of the two legs nearer to the middle than this meets there, instead of leaving a slit."""
 CALM_M = (0.015, 0.10)
 """Cloth nearer to the fork than the first is not let go; beyond the second it is free."""
-OUTER_YIELD = 0.05
-"""How much of a leg's girth correction its outer half takes."""
-BAND_BELOW_NAVEL_M = 0.03
+OUTER_YIELD, BACK_YIELD = 0.05, 0.4
+"""How much of a leg's girth correction its outer half takes, and its back."""
+BAND_BELOW_NAVEL_M, HIGHEST_BAND_M = 0.03, 0.10
+"""Where a band lies without a rise, and how far above the waist it may be."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,22 @@ class TrouserBuilder:
         self._seat(points, row)
         for side in (".L", ".R"):
             self._leg(points, row, side)
+        for side in (".L", ".R"):
+            self._soften(points, side)
         return points
+
+    def _soften(self, points: Floats, side: str) -> None:
+        """Smooth the cloth of seat and leg down the columns that pass the fork outside."""
+        outer = self.style.columns // 2 + 1
+        loop, quarter = self.pattern.loops[side][:outer], self.style.columns // 4
+        start = quarter if side == ".L" else 3 * quarter
+        seat = np.roll(self.pattern.ring, -start, axis=1)[:, :outer]
+        whole = np.concatenate([seat[:0:-1], loop[None], self.pattern.legs[side][1:, :outer]])
+        sheet = points[whole]
+        near = np.exp(-(((sheet[:, :, 2] - self.fork) / SOFT_M) ** 2)) * np.sin(np.linspace(0, np.pi, outer))
+        soft = gaussian_filter1d(sheet[:, :, :2], SOFT_ROWS, axis=0, mode="nearest")
+        sheet[:, :, :2] += near[:, :, None] * (soft - sheet[:, :, :2])
+        points[whole] = sheet
 
     def marks(self, row: Row) -> dict[str, float]:
         """Measure -> height at which the chart's girth is the cloth's; of thigh, knee and hem that of one leg."""
@@ -152,7 +171,7 @@ class TrouserBuilder:
 
     def seat_marks(self, row: Row) -> dict[str, float]:
         """Charted heights of the seat."""
-        band = min(self.crotch + row["rise"], self.tables.waist + 0.06) if "rise" in row else self.band
+        band = min(self.crotch + row["rise"], self.tables.waist + HIGHEST_BAND_M) if "rise" in row else self.band
         hip = min(max(self.tables.hip, self.tables.crotch + HIP_ABOVE_CROTCH_M), band - 0.06)
         return {"waist": band, "hip": hip}
 
@@ -254,20 +273,22 @@ class TrouserBuilder:
             ring: Floats = reach[quarter : 3 * quarter + 1, None] * out[quarter : 3 * quarter + 1]
             return float(np.linalg.norm(np.diff(ring, axis=0, append=ring[:1]), axis=1).sum())
 
-        skin = min(float(girth(support[-1])) for _, support in self.tables.legs.values()) + 2 * np.pi * GAP_M
-        room = girth_of(bare) + BACK_OF_EASE * max(thigh - skin, 0.0)
+        def hung(share: float) -> Floats:
+            ring = bare + share * (fallen - bare)
+            sides: Floats = np.maximum(ring, ring + (hull - ring) * OUTER_FALL * cosine**4)
+            return sides
+
         low, high = 0.0, 1.0
         for _ in range(FORK_SOLVES):
             share = (low + high) / 2
-            low, high = (low, share) if girth_of(bare + share * (fallen - bare)) > room else (share, high)
+            low, high = (low, share) if girth_of(hung(share)) > thigh + FORK_WIDER_M else (share, high)
         ring = bare + low * (fallen - bare)
-        low, high = 0.0, MOST_FORK_SURPLUS_M
+        reached, low, high = hung(low), 0.0, MOST_FORK_SURPLUS_M
         for _ in range(FORK_SOLVES):
             surplus = (low + high) / 2
             low, high = (low, surplus) if girth_of(ring + surplus * sideways) > thigh else (surplus, high)
-        forked = ring + low * sideways
-        sides: Floats = np.maximum(forked, forked + (hull - forked) * OUTER_FALL * cosine**4)
-        return sides
+        forked: Floats = np.maximum(ring + low * sideways, reached)
+        return forked
 
     def _leg(self, points: Floats, row: Row, side: str) -> None:
         sign = 1.0 if side == ".L" else -1.0
@@ -290,7 +311,8 @@ class TrouserBuilder:
         rings = place(shapes, fill, angle, self.style.folds, share)
         rings += (1 - blend)[:, None, None] * (loop[:, :2] - rings[0])
         inner = 0.5 - 0.5 * sign * np.cos(final)
-        give = OUTER_YIELD + (1 - OUTER_YIELD) * smoothstep(inner, 0.3, 0.9)
+        behind = BACK_YIELD * smoothstep(np.sin(final), *BACK)
+        give = np.maximum(OUTER_YIELD + (1 - OUTER_YIELD) * smoothstep(inner, 0.3, 0.9), behind)
         bare = radius(shapes.skin, middle, np.arctan2(*(rings - middle[:, None, :]).transpose(2, 0, 1)[::-1]))
         rings = self._to_girth(rings, middle, girths, heights, give, bare, sign)
         grid = self.pattern.legs[side]

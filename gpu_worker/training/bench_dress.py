@@ -30,7 +30,7 @@ from gpu_worker.training.bench_dress_sheet import SHEET, contact_sheet
 from gpu_worker.training.charts import SIZES, chart_for
 from gpu_worker.training.population import Population
 
-SEED = 20261125
+SEED = 20261203
 FACE_SAMPLES = 5000
 GAP_GIRTH_M = 2 * np.pi * (GAP_M + 0.0003)
 """A girth smaller than the skin's by this is tight: cloth has a distance to keep."""
