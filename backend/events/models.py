@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from analytics.vocabulary import EVENT_TYPES, Source
@@ -24,6 +24,14 @@ class Event(BrandOwned):
         Index("ix_events_event_type", "event_type", "occurred_at"),
         Index("ix_events_brand_id_event_type", "brand_id", "event_type", "occurred_at"),
         Index("ix_events_user_id", "brand_id", "user_id"),
+        Index(  # what the keys of links to an order begin with
+            "ix_events_checkout_linked",
+            "brand_id",
+            "dedup_key",
+            postgresql_where=text("event_type = 'checkout_linked'"),
+            sqlite_where=text("event_type = 'checkout_linked'"),
+            postgresql_ops={"dedup_key": "text_pattern_ops"},
+        ),
         one_of("event_type", EVENT_TYPES),
         one_of("source", tuple(source.value for source in Source)),
         one_of("clock", CLOCKS),

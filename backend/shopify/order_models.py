@@ -23,6 +23,7 @@ class Order(BrandOwned):
         tenant_key(),
         UniqueConstraint("brand_id", "order_ref"),
         Index("ix_orders_ordered_at", "brand_id", "ordered_at"),
+        Index("ix_orders_paid_at", "brand_id", "paid_at"),
         one_of("source", (BY_SHOPIFY, BY_BRAND)),
         at_most("order_ref", 64),
         at_most("currency", 3),

@@ -83,6 +83,7 @@ class UsageEvent(BrandOwned):
         tenant_root(),
         UniqueConstraint("brand_id", "session_id"),
         Index("ix_usage_events_state", "state", "next_at"),
+        Index("ix_usage_events_happened_at", "brand_id", "happened_at"),
         one_of("state", USAGE_STATES),
     )
 
