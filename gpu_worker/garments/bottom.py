@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from gpu_worker.body.arrays import Floats, Ints
-from gpu_worker.garments.collide import Skin
+from gpu_worker.garments.collide import MIDDLE_M, Skin, parted
 from gpu_worker.garments.pattern import Pattern, closed, numbers
 from gpu_worker.garments.rings import GAP_M, ChartedRing, Folds, Shapes, perimeter, place, solve_fill
 from gpu_worker.garments.skirt import charted, ring_angles
@@ -36,8 +36,6 @@ OVERLAP_M, OVERLAP_REACH_M = 0.00005, 0.22
 """Thighs nearer to the middle than the first overlap; looked for this far below the crotch."""
 FORK_BELOW_OVERLAP_M = 0.008
 SHORTEST_LEG_M = 0.06
-SQUEEZED_M = 0.0035
-"""Cloth nearer than this to skin and to the middle is between two thighs."""
 OUTER_FALL, BACK_FALL, BACK = 0.9, 0.8, (0.1, 0.75)
 """How nearly cloth at the fork's sides falls straight from the hips, and at its back from the seat; the sines between
 which the back begins."""
@@ -49,9 +47,7 @@ SOFT_M, SOFT_ROWS = 0.05, 2.5
 FORK_SOLVES, MOST_FORK_SURPLUS_M = 12, 0.05
 FORK_FRONT_SHARE = 0.1
 """How much of the fork's ease stands before and behind, where 1 is evenly all round: the rest hangs from the hips."""
-MIDDLE_M = 0.00002
-"""How near to the middle the cloth of a leg may come."""
-TOUCHING_M, MEET_M = 0.001, (0.005, 0.013)
+MEET_M = (0.005, 0.013)
 """Cloth of the two legs nearer to the middle than this meets there, instead of leaving a slit."""
 CALM_M = (0.015, 0.10)
 """Cloth nearer to the fork than the first is not let go; beyond the second it is free."""
@@ -240,15 +236,9 @@ class TrouserBuilder:
 
     def settle(self, points: Floats, skin: Skin) -> Floats:
         """Each leg's cloth on its own side; between thighs that all but touch, in the middle."""
-        settled = points.copy()
+        settled = points
         for side, sign in ((".L", 1.0), (".R", -1.0)):
-            ids = self.pattern.legs[side][1:].reshape(-1)
-            x = sign * settled[ids, 0]
-            squeezed = ids[x < 2 * SQUEEZED_M]
-            distance, _ = skin.distance(settled[squeezed])
-            settled[squeezed[distance < SQUEEZED_M / 2], 0] = sign * MIDDLE_M
-            beside = sign * settled[ids, 0]
-            settled[ids, 0] = sign * np.where(beside < TOUCHING_M, MIDDLE_M, beside)
+            settled = parted(settled, skin, self.pattern.legs[side][1:].reshape(-1), sign)
         settled[self.pattern.crotch, 0] = 0.0
         return settled
 

@@ -24,6 +24,10 @@ SMALL_M, TIGHT_M = 0.0005, 0.03
 LEAST_FREE = 0.15
 TRUED_NEAR_M, TRUED_GAP = 0.02, 0.8
 """How far along a limb the girth of a section is put right, and how near to the skin, as a share of the gap."""
+MIDDLE_M, TOUCHING_M = 0.00002, 0.001
+"""How near to the middle the cloth of a leg may come; what is nearer than the second comes that near."""
+SQUEEZED_M = 0.0035
+"""Cloth nearer than this to skin and to the middle is between two thighs."""
 FAR_M = 0.06
 ASKED_GAPS = 4.0
 """Vertices further than this many gaps are not asked again."""
@@ -225,3 +229,18 @@ def _true_up_section(points: Floats, skin: Skin, section: ChartedSection) -> Flo
         local[ids, :2] -= (np.clip(excess / (2 * np.pi) / share, 0, room) * fade)[:, None] * out
         trued[ids] = section.origin + local[ids] @ section.axes.T
     return trued
+
+
+def parted(points: Floats, skin: Skin, leg: Ints, sign: float) -> Floats:
+    """One leg's cloth on its own side; between thighs that all but touch, in the middle.
+
+    leg : (K,) its points; sign : 1 on the left, -1 on the right
+    """
+    moved = points.copy()
+    beside = sign * moved[leg, 0]
+    squeezed = leg[beside < 2 * SQUEEZED_M]
+    distance, _ = skin.distance(moved[squeezed])
+    moved[squeezed[distance < SQUEEZED_M / 2], 0] = sign * MIDDLE_M
+    beside = sign * moved[leg, 0]
+    moved[leg, 0] = sign * np.where(beside < TOUCHING_M, MIDDLE_M, beside)
+    return moved

@@ -14,7 +14,7 @@ from gpu_worker.body.arrays import Floats
 from gpu_worker.garments.brand.bind import Bound, BoundTube
 from gpu_worker.garments.brand.tubes import Frame, arms_part
 from gpu_worker.garments.chart import TOPS, WIDEST_STRETCH, Category
-from gpu_worker.garments.collide import Sheet, Skin, push_out
+from gpu_worker.garments.collide import Sheet, Skin, parted, push_out
 from gpu_worker.garments.rings import BRIDGE_M, GAP_M, TENSE_M
 from gpu_worker.garments.support import at, centre, girth, radius
 from gpu_worker.garments.tables import BodyTables
@@ -33,6 +33,8 @@ ARMHOLE_REACH_M = 0.06
 """How far round the bottom of an armhole cloth follows when that is lowered."""
 SECOND_GAP_M = 1.25 * GAP_M
 """Of a second push: tight cloth on large triangles otherwise touches the skin with less than a millimetre."""
+LEG = 0.5
+"""Cloth that a leg's tube places by more than this share is that leg's."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
 BARE = 0.02
@@ -71,6 +73,10 @@ def transferred(
             moved[zone] += share * (np.asarray(within @ moved) - moved[zone])
     placed = _armholes_lowered(bound, bound.points + moved, tables)
     pushed = push_out(push_out(placed, sheet, skin), sheet, skin, SECOND_GAP_M)
+    for side, sign in (("leg.L", 1.0), ("leg.R", -1.0)):
+        if side in bound.tubes:
+            tube = bound.tubes[side]
+            pushed = parted(pushed, skin, tube.index[tube.weight > LEG], sign)
     return _layered(bound, pushed, skin)
 
 
