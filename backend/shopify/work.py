@@ -56,7 +56,23 @@ class ShopifyWork:
             Kind.PRODUCT: catalogue.handle,
         }
         self.inbox = InboxWork(database, clock, handlers)
+        self.chores = Chores(database, clock, self._chores(settings, shopify, catalogue, reconcile))
+        self.billing = Billing(database, clock, settings, shopify.http, shopify.addresses)
+        self._garments: dict[UUID, tuple[int, datetime | None]] = {}
+        self._looked_at: datetime | None = None
+        self._purged_at: datetime | None = None
+        self.loop = Loop("shopify", (self.inbox.run_due, self.look_round, self.purge), tick_s=TICK_S, gather_s=GATHER_S)
+        self.loops = (
+            self.loop,
+            Loop("shopify-chores", (self.chores.run_quick,), tick_s=TICK_S),
+            Loop("shopify-bills", (self.send_bills,), tick_s=TICK_S),
+            *(Loop("shopify-long", (self.chores.run_a_long_one,), tick_s=LONG_TICK_S) for _ in range(LONG_AT_ONCE)),
+        )
+        """Side by side, so that one shop's catalogue or a silent billing host holds up no webhook."""
 
+    def _chores(
+        self, settings: Settings, shopify: Shopify, catalogue: Catalogue, reconcile: Reconcile
+    ) -> dict[str, ChoreSpec]:
         async def import_products(chore: Chore) -> None:
             await catalogue.import_picked(chore, self.chores)
 
@@ -72,32 +88,16 @@ class ShopifyWork:
         async def reconcile_products(chore: Chore) -> None:
             await reconcile.products_of(chore, self.chores)
 
-        self.chores = Chores(
-            database,
-            clock,
-            {
-                "import_catalogue": ChoreSpec(import_catalogue, is_long=True),
-                "import_products": ChoreSpec(import_products),
-                "write_shards": ChoreSpec(Readiness(database, clock, shopify.app_data).write_shards),
-                "write_switches": ChoreSpec(write_switches),
-                "reconcile_orders": ChoreSpec(reconcile_orders, NIGHTLY, is_long=True),
-                "reconcile_products": ChoreSpec(reconcile_products, NIGHTLY, is_long=True),
-                "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
-                "read_plan": ChoreSpec(Plans(database, clock, settings, shopify.http).read_plan, NIGHTLY),
-            },
-        )
-        self.billing = Billing(database, clock, settings, shopify.http, shopify.addresses)
-        self._garments: dict[UUID, tuple[int, datetime | None]] = {}
-        self._looked_at: datetime | None = None
-        self._purged_at: datetime | None = None
-        self.loop = Loop("shopify", (self.inbox.run_due, self.look_round, self.purge), tick_s=TICK_S, gather_s=GATHER_S)
-        self.loops = (
-            self.loop,
-            Loop("shopify-chores", (self.chores.run_quick,), tick_s=TICK_S),
-            Loop("shopify-bills", (self.send_bills,), tick_s=TICK_S),
-            *(Loop("shopify-long", (self.chores.run_a_long_one,), tick_s=LONG_TICK_S) for _ in range(LONG_AT_ONCE)),
-        )
-        """Side by side, so that one shop's catalogue or a silent billing host holds up no webhook."""
+        return {
+            "import_catalogue": ChoreSpec(import_catalogue, is_long=True),
+            "import_products": ChoreSpec(import_products),
+            "write_shards": ChoreSpec(Readiness(self.database, self.clock, shopify.app_data).write_shards),
+            "write_switches": ChoreSpec(write_switches),
+            "reconcile_orders": ChoreSpec(reconcile_orders, NIGHTLY, is_long=True),
+            "reconcile_products": ChoreSpec(reconcile_products, NIGHTLY, is_long=True),
+            "check_reasons": ChoreSpec(reconcile.reasons_of, WEEKLY),
+            "read_plan": ChoreSpec(Plans(self.database, self.clock, settings, shopify.http).read_plan, NIGHTLY),
+        }
 
     async def step(self) -> int:
         """Everything that is due, once, one after the other."""
