@@ -3,7 +3,6 @@
 The topic and the shop stand in unsigned headers, so whatever destroys takes the shop from the signed body.
 """
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,14 +28,11 @@ from backend.shopify.models import NEEDS_VISIT
 from backend.shopify.order_models import Order, OrderLine
 from backend.shopify.probe import Probe
 from backend.shoppers import service as shoppers
-from backend.shoppers.erasures import Eraser
+from backend.shoppers.erasures import LAST_UPLOAD, Eraser
 from backend.shoppers.models import Consent, EmbedCode, Shopper
 from backend.tryons.models import TryonSession
 
 log = structlog.get_logger()
-
-LAST_UPLOAD = timedelta(minutes=40)
-"""An upload address signed just before the erasure has run out by then."""
 
 
 class Subject(msgspec.Struct, frozen=True):

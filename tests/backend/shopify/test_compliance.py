@@ -216,7 +216,7 @@ class TestShopRedact:
         assert kept
         assert await self._counts(scene, other) > 0
         await self._late_upload(store, scene)
-        clock.advance(minutes=40)
+        clock.advance(minutes=126)
         await scene.work_off()
         assert await objects(store) == kept
         [receipt] = await receipts(scene)
