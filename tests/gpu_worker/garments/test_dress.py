@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from gpu_worker.garments.chart import CATEGORIES, Category
+from gpu_worker.garments.collide import parted
 from gpu_worker.garments.dress import BodyUnusable, Dressed, Layer, Wardrobe, chart_rows
 from gpu_worker.garments.pattern import quads, vertex_normals
 from gpu_worker.garments.rings import perimeter
@@ -129,6 +130,16 @@ class TestTrousers:
             points = dressed.pattern.with_hems(size.points)
             checked = samples(points, dressed.pattern.all_faces, FACE_SAMPLES, np.random.default_rng(12))
             assert not inside(person.winding, checked).any()
+
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    def test_keep_each_legs_cloth_on_its_own_side(self, sign: float, drawn: dict[str, Person]) -> None:
+        person = drawn["thighs that touch"]
+        fork = person.dressed.tables.crotch - 0.04
+        across = sign * np.array([-0.004, 0.0002, 0.30])
+        points = np.stack([across, np.full(3, -0.04), np.full(3, fork)], axis=1)
+        apart = parted(points, person.dressed.skin, np.arange(3, dtype=np.int32), sign)
+        assert (sign * apart[:, 0] > 0).all()
+        assert apart[2, 0] == across[2]
 
     def test_hang_from_the_seat_without_a_ledge(self, people: list[Person]) -> None:
         dressed = worn("trousers", people[1], 12.0)
