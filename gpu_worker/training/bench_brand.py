@@ -27,7 +27,7 @@ from gpu_worker.garments.winding import WindingNumber, inside, samples
 from gpu_worker.gltf import FLOAT, GltfFile
 from gpu_worker.training.population import Population
 
-SEED = 20261206
+SEED = 20261208
 FACE_SAMPLES = 5000
 SUITS = Path("tests/gpu_worker/brand_garments/artist_garments.npz")
 PICTURE = Path("docs/pictures/brand_garments.jpg")

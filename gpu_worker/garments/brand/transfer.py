@@ -33,7 +33,7 @@ ARMHOLE_REACH_M = 0.06
 """How far round the bottom of an armhole cloth follows when that is lowered."""
 SECOND_GAP_M = 1.25 * GAP_M
 """Of a second push: tight cloth on large triangles otherwise touches the skin with less than a millimetre."""
-LEG = 0.5
+LEG = 0.2
 """Cloth that a leg's tube places by more than this share is that leg's."""
 LAYER_M = 0.002
 LAYER_ROUNDS = 3
