@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import case, func, select, tuple_, update
+from sqlalchemy import case, func, or_, select, tuple_, update
 from uuid_utils.compat import uuid7
 
 from backend.core.clock import Clock
@@ -21,7 +21,7 @@ from backend.jobs import states
 from backend.jobs.hints import hash_token
 from backend.jobs.models import Job, JobAttempt
 from backend.jobs.rows import Claimed, Looked
-from backend.jobs.work import Priority, time_until_deadline
+from backend.jobs.work import LOOKED_AT, Priority, time_until_deadline
 
 TOKEN_BYTES = 32
 
@@ -43,16 +43,18 @@ class Claims:
 
     # ---- jobs to send -----------------------------------------------------------------------------------------------
 
-    async def due_jobs(self, limit: int, kinds: Collection[str]) -> list[Job]:
-        """In the order of their turns."""
+    async def due_jobs(self, limit: int, kinds: Collection[str], *, unseen_until: datetime | None = None) -> list[Job]:
+        """In the order of their turns; of what nobody looks at, with `unseen_until`, only what was ordered by then."""
+        query = (
+            select(Job)  # tenant: the dispatcher works for every brand
+            .where(Job.state == states.QUEUED, Job.next_at <= self.clock.now(), Job.kind.in_(kinds))
+            .order_by(Job.turn_at)
+            .limit(limit)
+        )
+        if unseen_until is not None:
+            query = query.where(or_(Job.priority.in_(LOOKED_AT), Job.created_at <= unseen_until))
         async with self.database.transaction(read_only=True) as session:
-            found = await session.scalars(
-                select(Job)  # tenant: the dispatcher works for every brand
-                .where(Job.state == states.QUEUED, Job.next_at <= self.clock.now(), Job.kind.in_(kinds))
-                .order_by(Job.turn_at)
-                .limit(limit)
-            )
-            return list(found.all())
+            return list((await session.scalars(query)).all())
 
     async def count_open_attempts(self) -> dict[tuple[str, str], int]:
         """For each queue, by provider and endpoint."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar, cast
 
 import msgspec
@@ -18,7 +18,7 @@ from backend.jobs.providers import Provider, Providers
 from backend.jobs.purse import BUDGET_EXCEEDED, Purse
 from backend.jobs.queue import Ambiguous, NotAccepted, Rejected, Submission
 from backend.jobs.rows import Claimed, Looked, work_of
-from backend.jobs.work import JSON, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput, Priority
+from backend.jobs.work import JSON, LOOKED_AT, MANIFEST, MANIFEST_MAX_BYTES, ObjectOutput
 from backend.provider_settings import KINDS
 from gpu_worker.contract import CONTRACT_VERSION, InputFile, JobInput, Kind, OutputFile
 
@@ -32,7 +32,6 @@ AT_ONCE = 8
 CROWD = 2
 QUIET = timedelta(seconds=0.7)
 LONGEST_WAIT = timedelta(seconds=10)
-LOOKED_AT = (Priority.WAITED_FOR, Priority.BETTER)
 READ_LIFE = timedelta(minutes=30)
 WRITE_LIFE = timedelta(minutes=30)
 
@@ -53,11 +52,13 @@ class Dispatcher:
         A batch of work that has no room is looked past, so that it does not stand before work of another kind.
         """
         kinds = {kind for kind in KINDS if self.providers.choose(kind) is not None}
+        held_since = await self._held_since()
+        unseen_until = held_since if self._is_all_local() else None
         await self.purse.look()
         await self.ledger.limits.look()
         while kinds:
-            jobs = await self.ledger.claims.due_jobs(BATCH, kinds)
-            chosen, unpaid = await self._choose(jobs) if jobs else ([], [])
+            jobs = await self.ledger.claims.due_jobs(BATCH, kinds, unseen_until=unseen_until)
+            chosen, unpaid = await self._choose(jobs, held_since) if jobs else ([], [])
             if unpaid:
                 await self.ledger.claims.hold(unpaid, BUDGET_EXCEEDED, self.purse.look_again_at())
             if chosen or len(jobs) < BATCH:
@@ -71,10 +72,11 @@ class Dispatcher:
         start = random.randrange(len(chosen)) if chosen else 0  # noqa: S311  no secret
         return await in_parallel([*chosen[start:], *chosen[:start]], self._dispatch)
 
-    async def _choose(self, jobs: list[Job]) -> tuple[list[tuple[Job, Provider]], list[Job]]:
+    async def _choose(
+        self, jobs: list[Job], held_since: datetime | None
+    ) -> tuple[list[tuple[Job, Provider]], list[Job]]:
         """Who is given which, in the order of turns, as far as there is room; and what nobody pays for."""
         room = await self._room()
-        is_busy = await self._is_busy()
         chosen, unpaid = [], []
         for job in jobs:
             full = [provider for provider, left in room.items() if left <= 0]
@@ -85,7 +87,7 @@ class Dispatcher:
                 provider = self.providers.choose(job.kind, but=[*full, *too_dear], avoid=job.moved_from)
             if provider is None and too_dear:
                 unpaid.append(job)
-            if provider is None or (provider.queue.is_local and is_busy and self._may_wait(job)):
+            if provider is None or (provider.queue.is_local and _is_held(job, held_since)):
                 continue
             if provider in room:
                 room[provider] -= 1
@@ -98,16 +100,20 @@ class Dispatcher:
         opened = await self.ledger.claims.count_open_attempts() if limited else {}
         return {provider: provider.settings.max_open - opened.get(provider.key, 0) for provider in limited}
 
-    async def _is_busy(self) -> bool:
-        """Shoppers come one upon the other, and this host has their requests to answer. A single one is no crowd."""
-        if not any(provider.queue.is_local for provider in self.providers.all):
-            return False
-        return await self.ledger.claims.has_bodies_since(self.ledger.clock.now() - QUIET, CROWD)
+    async def _held_since(self) -> datetime | None:
+        """What was ordered after this and is looked at by nobody waits, on this host: shoppers come one upon the other,
+        and it would take the processor from the next one's first size. None: it need not; a single one is no crowd.
+        """
+        now = self.ledger.clock.now()
+        if any(
+            provider.queue.is_local for provider in self.providers.all
+        ) and await self.ledger.claims.has_bodies_since(now - QUIET, CROWD):
+            return now - LONGEST_WAIT
+        return None
 
-    def _may_wait(self, job: Job) -> bool:
-        """On this host, what nobody waits for would take the processor from the next shopper's first size."""
-        age = self.ledger.clock.now() - job.created_at
-        return job.priority not in LOOKED_AT and age <= LONGEST_WAIT
+    def _is_all_local(self) -> bool:
+        """Then what waits need not even be read."""
+        return all(provider.queue.is_local for provider in self.providers.all)
 
     async def _dispatch(self, choice: tuple[Job, Provider]) -> None:
         job, provider = choice
@@ -182,6 +188,10 @@ class Dispatcher:
         order = JobInput(CONTRACT_VERSION, str(attempt.id), _kind(job), inputs, outputs, work.params, request_id)
         hook = f"{self.public_base_url}/hooks/jobs/{attempt.id}/{claimed.token}"
         return Submission(order, hook, self.ledger.limits.of(job.kind, attempt))
+
+
+def _is_held(job: Job, held_since: datetime | None) -> bool:
+    return held_since is not None and job.priority not in LOOKED_AT and job.created_at > held_since
 
 
 def _kind(job: Job) -> Kind:

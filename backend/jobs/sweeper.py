@@ -43,9 +43,9 @@ class Sweeper:
         return all(now - self.passed_at.get(name, self._made_at) <= STILL for name in self._hurried)
 
     async def wake(self) -> None:
-        """Something was committed that may be due now."""
-        for loop in self.loops.values():
-            await loop.wake()
+        """Something was committed that may be due now, and somebody waits for it."""
+        for name in self._hurried:
+            await self.loops[name].wake()
 
     async def step(self) -> int:
         """Everything that is due now, once; how much that was."""

@@ -65,6 +65,9 @@ class Priority(IntEnum):
     """Replaces what somebody already looks at: a dress's polish. It lets first pictures past, and little else."""
 
 
+LOOKED_AT = (Priority.WAITED_FOR, Priority.BETTER)
+"""What somebody has on the screen, or waits for there."""
+
 PATIENCE = {
     Priority.WAITED_FOR: timedelta(0),
     Priority.SOON: timedelta(seconds=30),
