@@ -1,4 +1,4 @@
-"""The contact sheet: every kind draped on three bodies, as a viewer shows it: XS, M, XL before, M behind."""
+"""The contact sheet: every kind draped on two women and a man, as a viewer shows it: XS, M, XL before, M behind."""
 
 import io
 from contextlib import suppress
@@ -20,12 +20,13 @@ from gpu_worker.garments.pattern import vertex_normals
 from gpu_worker.garments.pictures import sewn_picture
 from gpu_worker.garments.weave import TILE_PX, weave_of
 from gpu_worker.training.charts import SIZES, chart_for
-from gpu_worker.training.population import Population
+from gpu_worker.training.population import Person, Population
 from gpu_worker.training.render import frame_person
 from gpu_worker.training.studio import Model, Picture, photograph
 
 SHEET = Path("docs/pictures/garments.jpg")
-BODIES = 3
+DRAWN = 12
+"""People among whom the sitters are found."""
 PANES = (("XS", "front"), ("M", "front"), ("XL", "front"), ("M", "back"))
 PANE_PX = (250, 420)
 FINE = 2
@@ -52,10 +53,20 @@ def look_of(category: Category) -> Look:
     return Look((red, green, blue), fabric="denim" if category in DENIM else "")
 
 
+def _sitters(population: Population, seed: int) -> list[Person]:
+    """Of a dozen drawn: the woman and the man of middle build, and the stoutest woman."""
+    drawn_people = list(population.sample(np.random.default_rng(seed), DRAWN))
+    women, men = (
+        sorted((one for one in drawn_people if one.sex == sex), key=lambda one: one.weight_kg / one.height_cm**2)
+        for sex in ("female", "male")
+    )
+    return [women[len(women) // 2 - 1], men[len(men) // 2], women[-1]]
+
+
 def contact_sheet(path: Path, seed: int) -> None:
     """Write it, as a JPEG."""
     wardrobe, population = Wardrobe.load(), Population.load()
-    people = [wardrobe.body.rest(person.shape)[0] for person in population.sample(np.random.default_rng(seed), BODIES)]
+    people = [wardrobe.body.rest(person.shape)[0] for person in _sitters(population, seed)]
     display = Display(wardrobe.body)
     rows = []
     for category in CATEGORIES:
