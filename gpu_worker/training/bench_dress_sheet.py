@@ -60,7 +60,7 @@ def _sitters(population: Population, seed: int) -> list[Person]:
         sorted((one for one in drawn_people if one.sex == sex), key=lambda one: one.weight_kg / one.height_cm**2)
         for sex in ("female", "male")
     )
-    return [women[len(women) // 2 - 1], men[len(men) // 2], women[-1]]
+    return [women[(len(women) - 1) // 2], men[(len(men) - 1) // 2], women[-1]]
 
 
 def contact_sheet(path: Path, seed: int) -> None:
