@@ -9,6 +9,8 @@ import msgspec
 
 DIRECT_FOR = timedelta(days=30)
 ASSISTED_FOR = timedelta(days=7)
+WHOLE_SECOND = timedelta(seconds=1)
+"""Shopify cuts an order's time off to the second: it may be as much later than it says."""
 
 Attribution = Literal["direct", "assisted", "none"]
 BadProperty = Literal["not_an_id", "unknown_session", "other_product", "session_later", "session_too_old"]
@@ -59,7 +61,7 @@ def judge_property(
 def _fault(session: SessionFacts, product_id: int | None, ordered_at: datetime) -> BadProperty | None:
     if product_id is None or session.product_id != product_id:
         return "other_product"
-    if session.created_at > ordered_at:
+    if session.created_at >= ordered_at + WHOLE_SECOND:
         return "session_later"
     return "session_too_old" if ordered_at - session.created_at > DIRECT_FOR else None
 
@@ -73,7 +75,7 @@ def assisting(
         for session in named_by_pixel
         if product_id is not None
         and session.product_id == product_id
-        and timedelta(0) <= ordered_at - session.created_at <= ASSISTED_FOR
+        and -WHOLE_SECOND < ordered_at - session.created_at <= ASSISTED_FOR
     ]
     return max(fitting, key=lambda session: session.created_at, default=None)
 

@@ -28,6 +28,7 @@ class TestProperty:
         ("age", "is_credited"),
         [
             (timedelta(0), True),
+            (-0.9 * SECOND, True),
             (SECOND, True),
             (timedelta(days=30), True),
             (timedelta(days=30) + SECOND, False),
@@ -74,6 +75,7 @@ class TestAssisted:
         ("age", "is_credited"),
         [
             (timedelta(0), True),
+            (-0.9 * SECOND, True),
             (timedelta(days=7), True),
             (timedelta(days=7) + SECOND, False),
             (-SECOND, False),
