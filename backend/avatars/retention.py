@@ -25,17 +25,17 @@ class AvatarRetention:
         self.database = database
         self.clock = clock
         self._hourly = Every(INTERVAL, clock)
-        self._is_behind = False
 
     async def run_if_due(self) -> int:
         """Once an hour, the first time at once, and as long as there are more than went. How many went."""
-        return await self.run() if self._hourly.is_due() or self._is_behind else 0
+        return await self.run() if self._hourly.is_due() else 0
 
     async def run(self) -> int:
         async with self.database.transaction(read_only=True) as session:
             brands = (await session.execute(select(Brand.id, Brand.retention_days))).all()
         went = [await self._run_for(brand_id, self.clock.now() - timedelta(days=days)) for brand_id, days in brands]
-        self._is_behind = any(number == BATCH for number in went)
+        if any(number == BATCH for number in went):
+            self._hourly.once_more()
         gone = sum(went)
         if gone:
             log.info("avatars.retention_over", count=gone)

@@ -36,6 +36,10 @@ class Every:
         self._last = now
         return True
 
+    def once_more(self) -> None:
+        """There is more than was done: the next round is due at once."""
+        self._last = None
+
 
 class Loop:
     def __init__(

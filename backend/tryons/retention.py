@@ -19,11 +19,10 @@ class WornRetention:
         self.database = database
         self.clock = clock
         self._hourly = Every(INTERVAL, clock)
-        self._is_behind = False
 
     async def run_if_due(self) -> int:
         """Once an hour, the first time at once, and as long as there are more than went. How many went."""
-        return await self.run() if self._hourly.is_due() or self._is_behind else 0
+        return await self.run() if self._hourly.is_due() else 0
 
     async def run(self) -> int:
         async with self.database.transaction(read_only=True) as session:
@@ -33,7 +32,8 @@ class WornRetention:
                 .limit(BATCH)
             )
             ids = list(found.all())
-        self._is_behind = len(ids) == BATCH
+        if len(ids) == BATCH:
+            self._hourly.once_more()
         for worn_id in ids:
             async with self.database.transaction() as session:
                 worn = await session.scalar(

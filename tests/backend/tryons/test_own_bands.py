@@ -10,11 +10,6 @@ from tests.factories import CHART, Given, GivenBrand
 EVERYTHING_LOOSE = [-60, -50, -40, 70]
 
 
-@pytest.fixture
-async def brand(given: Given) -> GivenBrand:
-    return await given.brand()
-
-
 async def verdicts(http: httpx.AsyncClient, brand: GivenBrand, session: Any) -> set[str]:
     """Of the chest, in all sizes, as judged now."""
     seen = (await http.get(f"/v1/tryon-sessions/{session['id']}", headers=brand.headers)).json()

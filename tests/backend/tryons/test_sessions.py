@@ -11,16 +11,6 @@ from tests.fakes import HandClock
 from tests.scripted_endpoint import ScriptedEndpoint, rows
 
 
-@pytest.fixture
-async def brand(given: Given) -> GivenBrand:
-    return await given.brand()
-
-
-@pytest.fixture
-async def shopper(given: Given, brand: GivenBrand) -> GivenShopper:
-    return await given.shopper(brand)
-
-
 async def create(http: httpx.AsyncClient, by: GivenShopper | GivenBrand, **body: object) -> httpx.Response:
     return await http.post("/v1/tryon-sessions", headers=by.headers, json=body)
 
