@@ -209,8 +209,11 @@ class Run:
         return self.begun < self.jobs + MOST_EXTRA and is_waiting
 
     async def _give_chances(self) -> None:
-        """A job alone gives no occasion to call one off."""
-        if self.site.world.faults.still_armed()["cancel fails"] and self.begun % SUBMITTERS == 0:
+        """A job alone gives no occasion to call one off, nor one that ends at once to be looked at before its end."""
+        armed = self.site.world.faults.still_armed()
+        if armed["status answers 404 early"]:
+            self.site.world.faults.mark("slow", "workers")
+        if armed["cancel fails"] and self.begun % SUBMITTERS == 0:
             await self._erase_one()
             self.site.world.faults.note("avatar erased meanwhile")
 

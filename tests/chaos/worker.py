@@ -29,6 +29,8 @@ PING_S = 0.6
 ORPHAN_PINGS = 15
 LATE_S = 3.0
 """By then the next attempt is under way, or has succeeded."""
+SLOW_S = 0.5
+"""Several looks of a dispatcher fit into it."""
 GLB = b"glTF" + (2).to_bytes(4, "little") + (20).to_bytes(4, "little") + bytes(8)
 NPZ = b"PK\x03\x04" + bytes(40)
 MANIFEST = "manifest.json"
@@ -168,6 +170,8 @@ class Worker:
         if self.faults.take("upload cut off"):
             await self._cut_off_upload(order)
         is_leaving = self.faults.take("worker leaves in mid-job")
+        if self.faults.is_marked("slow", "workers"):
+            await asyncio.sleep(SLOW_S)
         result = await self.handler(job)
         await self.done(job["id"], {"error": result["error"]} if "error" in result else {"output": result})
         if self.faults.take("progress after the end"):
