@@ -133,11 +133,14 @@ class DressParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     base   : the size whose mesh the others are told from; None lets the worker choose
     polish : sizes to drape as cloth; empty for the quick first picture
+    only   : sizes to put on, for the quickest first picture; empty for all of them. Where none of these can be put on,
+             and with models of the brand's own, it is all of them too
     """
 
     garment: GarmentParams
     base: str | None = None
     polish: list[str] = []
+    only: list[str] = []
 
 
 class JobInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

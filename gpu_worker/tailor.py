@@ -95,7 +95,7 @@ class Tailor:
         return TailoredFiles(files, garment=result, timings_ms=timings_ms)
 
     def run_dress(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
-        """Every size on one body, those of `params.polish` draped. Raises `DressRefused`."""
+        """Every size on one body, or those of `params.only`; of these, `params.polish` draped. Raises `DressRefused`."""
         if GARMENT in inputs:
             return self._wear_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}
@@ -105,7 +105,7 @@ class Tailor:
             body = self.dresser.body(inputs[BODY])
         on_stage(Stage.BUILDING)
         with _timed(timings_ms, "dress"):
-            dressed = self.dresser.draft(body, spec)
+            dressed = self.dresser.draft(body, spec, only=params.only)
         polished: list[str] = []
         if params.polish:
             with _timed(timings_ms, "drape"):

@@ -181,7 +181,8 @@ def garment_result(job: SubmittedJob) -> GarmentResult:
 def dress_result(job: SubmittedJob, unavailable: tuple[str, ...] = ()) -> DressResult:
     """What was asked for, but for the sizes that cannot be put on."""
     params = msgspec.convert(job.input.params, DressParams)
-    sizes = [row.size for row in params.garment.sizes]
+    every = [row.size for row in params.garment.sizes]
+    sizes = params.only if set(params.only) - set(unavailable) else every
     return DressResult(
         [
             SizeReport(size, "unavailable", "does_not_fit") if size in unavailable else SizeReport(size, "ok")

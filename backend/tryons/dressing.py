@@ -96,7 +96,7 @@ class Dressings:
             worn.what_sha256, worn.polished, worn.unavailable, worn.base = what, [], [], None
         if not is_same or (worn.worn_key is None and not worn.is_under_way):
             worn.wanted = wanted
-            await self._submit(worn, avatar, order, [], priority)
+            await self._submit(worn, avatar, order, priority, only=wanted)
         else:
             worn.wanted = list(dict.fromkeys([*wanted, *worn.wanted]))[:MAX_POLISHED]
             if not worn.is_under_way:  # else what is wanted is draped next
@@ -131,7 +131,7 @@ class Dressings:
         known = [row.size for row in order.params.sizes]
         sizes = [size for size in known if size in worn.wanted and size not in worn.unavailable]
         if sizes and not set(sizes) <= set(worn.polished):
-            await self._submit(worn, avatar, order, sizes, Priority.BETTER)
+            await self._submit(worn, avatar, order, Priority.BETTER, polish=sizes)
 
     def discard(self, avatar: Avatar, worn: WornGarment) -> None:
         """The picture goes, once pages that show it have had their time."""
@@ -203,9 +203,17 @@ class Dressings:
         return worn
 
     async def _submit(
-        self, worn: WornGarment, avatar: Avatar, clothing: Clothing, polish: list[str], priority: Priority
+        self,
+        worn: WornGarment,
+        avatar: Avatar,
+        clothing: Clothing,
+        priority: Priority,
+        *,
+        polish: Sequence[str] = (),
+        only: Sequence[str] = (),
     ) -> None:
-        params = msgspec.to_builtins(DressParams(clothing.params, worn.base or _first(worn.wanted), polish))
+        base = worn.base or _first(worn.wanted)
+        params = msgspec.to_builtins(DressParams(clothing.params, base, polish=[*polish], only=[*only]))
         work = Work(
             bucket=AVATARS.name,
             prefix=f"{person_prefix(avatar.brand_id, avatar.user_id)}{avatar.id}/worn/",

@@ -63,7 +63,8 @@ class TryonSessionView(msgspec.Struct, frozen=True, kw_only=True):
     selected_size: str | None
     fit_result: FitResult
     garment_glb_url: str | None
-    """The garment on this body, every size in one GLB; signed for a quarter of an hour."""
+    """The garment on this body: a draft in the sizes looked at, then every size in one GLB; signed for a quarter of an
+    hour."""
     garment_glb_expires_at: datetime | None
     dressing: Dressing | None
     """`draft` is geometry, `final` draped cloth in the size looked at. Null: there is no picture, and none to come

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,13 +78,18 @@ class Dresser:
         except (BodyUnusable, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as refused:
             raise DressRefused("body_invalid", f"The body cannot be dressed: {refused}") from refused
 
-    def draft(self, body: DressedBody, spec: GarmentSpec, beneath: Layer | None = None) -> Dressed:
-        """All sizes by geometry. Raises `DressRefused` when none can be put on."""
+    def draft(
+        self, body: DressedBody, spec: GarmentSpec, beneath: Layer | None = None, *, only: Collection[str] = ()
+    ) -> Dressed:
+        """All sizes by geometry; of `only`, if one of them can be put on. Raises `DressRefused` when none at all can."""
         self.check(spec)
-        dressed = body.dress(spec.category, chart_rows(spec.category, spec.sizes_cm), beneath)
-        if not any(worn.fits_on for worn in dressed.sizes.values()):
-            raise DressRefused("does_not_fit", "Every size would have to stretch by more than a third.")
-        return dressed
+        rows = chart_rows(spec.category, spec.sizes_cm)
+        asked = [row for row in rows if row.size in only]
+        for sizes in filter(None, (asked, rows)):
+            dressed = body.dress(spec.category, sizes, beneath)
+            if any(worn.fits_on for worn in dressed.sizes.values()):
+                return dressed
+        raise DressRefused("does_not_fit", "Every size would have to stretch by more than a third.")
 
     def final(self, body: DressedBody, dressed: Dressed, beneath: Layer | None = None) -> Dressed:
         """All sizes as draped cloth; a size whose cloth does not come to rest keeps its draft."""

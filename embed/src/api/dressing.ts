@@ -1,4 +1,5 @@
 import type { Api } from "./client";
+import { untilNextQuestion } from "./pace";
 import { ApiProblem } from "./problem";
 import type { TryonSession } from "./schema";
 
@@ -29,6 +30,7 @@ export async function* dressings(
   let waitMs = FIRST_POLL_MS;
   let shown = "";
   while (!signal.aborted) {
+    const askedAtMs = Date.now();
     const session = await readOnce(api, sessionId);
     const dressed = session && pictureOf(session);
     if (dressed && dressed.dressing + dressed.path !== shown) {
@@ -37,7 +39,7 @@ export async function* dressings(
     }
     if (session && isSettled(session, Date.now() - startedMs)) return;
     if (Date.now() - startedMs > GIVE_UP_AFTER_MS) return;
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await untilNextQuestion(askedAtMs, waitMs);
     waitMs = Math.min(MAX_POLL_MS, waitMs * POLL_GROWTH);
   }
 }

@@ -43,6 +43,20 @@ describe("an avatar under way", () => {
     expect(pauses).toEqual([100, 120, 144, 173, 207, 249, 299, 358].map((ms) => expect.closeTo(ms, -1)));
   });
 
+  it("is asked for again as soon as a slow answer is there, which is an old one", async () => {
+    const askedAtMs: number[] = [];
+    const startedMs = Date.now();
+    const readAvatar = async (): Promise<Avatar> => {
+      askedAtMs.push(Date.now() - startedMs);
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      return avatar(askedAtMs.length < 3 ? "processing" : "ready");
+    };
+    const work = new Work({ readAvatar }, avatar("pending"));
+    await vi.advanceTimersByTimeAsync(5000);
+    expect((await work.done).status).toBe("ready");
+    expect(askedAtMs).toEqual([100, 520, 940]);
+  });
+
   it("tells its stages to whoever looks, until they look away", async () => {
     const { work } = makeWork([
       avatar("processing", "measuring"),

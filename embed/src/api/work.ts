@@ -1,4 +1,5 @@
 import type { Api } from "./client";
+import { untilNextQuestion } from "./pace";
 import { ApiProblem } from "./problem";
 import type { Avatar } from "./schema";
 
@@ -40,9 +41,11 @@ export class Work {
 
   async #poll(): Promise<Avatar> {
     let waitMs = FIRST_POLL_MS;
+    let askedAtMs = this.startedAtMs;
     while (!isSettled(this.#avatar)) {
       if (Date.now() - this.startedAtMs > GIVE_UP_AFTER_MS) throw new ApiProblem(0, "timeout");
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await untilNextQuestion(askedAtMs, waitMs);
+      askedAtMs = Date.now();
       waitMs = Math.min(MAX_POLL_MS, waitMs * POLL_GROWTH);
       await this.#read();
     }

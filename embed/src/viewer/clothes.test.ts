@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Dressed } from "../api/dressing";
 import { ApiProblem } from "../api/problem";
 
@@ -6,6 +6,9 @@ import { en } from "../locales/en";
 import { Wording } from "../words";
 import { Clothes } from "./clothes";
 import type { Viewer } from "./viewer";
+
+const PUTTING_ON = en["viewer.dressing.queued"];
+const NOT_NOW = en["viewer.dressing.none"];
 
 /** Reads the name of a picture as the picture; "broken" cannot be read, "slow" takes a while. */
 class PaperFigure {
@@ -18,8 +21,12 @@ class PaperFigure {
     this.worn.push(name);
   }
 
-  showSize(): boolean {
-    return true;
+  showSize(size: string): boolean {
+    return this.worn.at(-1)?.startsWith("only") ? size === "M" : size !== "XS";
+  }
+
+  isTooSmall(size: string): boolean {
+    return size === "XS";
   }
 
   asViewer(): Viewer {
@@ -72,6 +79,30 @@ describe("clothes", () => {
     await clothes.attach(figure.asViewer());
     await clothes.follow();
     expect([figure.worn, clothes.dressing]).toEqual([["a"], "draft"]);
+  });
+
+  it("say that a size is being put on which the draft does not have, and show it when it comes", async () => {
+    const { clothes } = makeClothes(pictures(["draft", "only M"], ["final", "slow"]));
+    await clothes.attach(new PaperFigure().asViewer());
+    const followed = clothes.follow();
+    await vi.waitUntil(() => clothes.dressing === "draft", { interval: 1 });
+    clothes.show("L");
+    expect([clothes.shownSize, clothes.element.textContent]).toEqual([
+      null,
+      expect.stringContaining(PUTTING_ON),
+    ]);
+    await followed;
+    expect([clothes.shownSize, clothes.dressing]).toEqual(["L", "final"]);
+  });
+
+  it("tell a size that does not stretch so far from one whose picture did not come", async () => {
+    const { clothes } = makeClothes(pictures(["draft", "only M"]));
+    await clothes.attach(new PaperFigure().asViewer());
+    await clothes.follow();
+    clothes.show("XS");
+    expect(clothes.element.textContent).toContain("stretch too far");
+    clothes.show("L");
+    expect(clothes.element.textContent).toContain(NOT_NOW);
   });
 
   it.each([

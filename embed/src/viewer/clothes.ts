@@ -148,12 +148,18 @@ export class Clothes {
     const { words, onChange } = this.#options;
     // Nothing more comes, and the figure, which is there, has nothing on.
     if (this.#viewer && !this.#isWaiting && this.#dressing === "queued") this.#dressing = "none";
-    const isMissing = this.#isDressed && !this.#isSizeShown && this.#size !== null;
-    if (isMissing) this.#status.textContent = words.text("viewer.size_missing", { size: this.#size ?? "" });
-    else if (this.#dressing === "final" || (this.#isDressed && !this.#isWaiting))
-      this.#status.textContent = "";
-    else this.#status.textContent = words.text(`viewer.dressing.${this.#dressing}`);
+    this.#status.textContent = this.#statusText(words);
     onChange();
+  }
+
+  #statusText(words: Wording): string {
+    const [dressing, size] = [this.#dressing, this.#size];
+    if (dressing === "queued" || dressing === "none") return words.text(`viewer.dressing.${dressing}`);
+    if (size === null || this.#isSizeShown)
+      return dressing === "draft" && this.#isWaiting ? words.text("viewer.dressing.draft") : "";
+    if (this.#viewer?.isTooSmall(size)) return words.text("viewer.size_missing", { size });
+    // The draft has only the size it was made for; the others come with the next picture.
+    return words.text(this.#isWaiting ? "viewer.dressing.queued" : "viewer.dressing.none");
   }
 }
 

@@ -74,7 +74,7 @@ export class Garment {
     for (const part of sizes.values()) part.visible = false;
   }
 
-  /** False: there is no picture of this size, and none is shown in its place. */
+  /** False: there is no picture of this size yet, or at all, and none is shown in its place. */
   show(size: string | null): boolean {
     const chosen = size === null ? undefined : this.#sizes.get(size);
     for (const part of this.#sizes.values()) part.visible = part === chosen;

@@ -97,11 +97,16 @@ export class Viewer {
     this.#draw();
   }
 
-  /** In the next picture. False: this size of the garment cannot be shown on this figure. */
+  /** In the next picture. False: this picture of the garment does not have the size. */
   showSize(size: string | null): boolean {
     const isShown = this.#garment?.show(size) ?? false;
     this.#draw();
     return isShown;
+  }
+
+  /** The size would have to stretch too far for this figure: there will be no picture of it. */
+  isTooSmall(size: string): boolean {
+    return this.#garment?.unavailable.includes(size) ?? false;
   }
 
   showHeat(isOn: boolean): void {

@@ -46,7 +46,7 @@ def encode_sizes(dressed: BrandDressed, floor_m: float, *, base: str) -> bytes:
         "base": base,
         "ease": {size: attribute_of(size) for size in shown},
         "graded": [size for size, worn in shown.items() if worn.status == "graded"],
-        "unavailable": list(dressed.unavailable),
+        "unavailable": [size for size in dressed.prepared.sizes if size not in shown],
     }
     if is_one_file:
         source = dressed.prepared.sources[shown[base].source]

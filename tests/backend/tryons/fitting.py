@@ -47,6 +47,12 @@ class Fitting:
         return await self.read(session_by, session)
 
 
+def looked_at(session: Any) -> list[str]:
+    """Where no size was chosen: what we say."""
+    fit = session["fit_result"]
+    return [fit["recommended_size"]] if fit["recommended_size"] else list(fit["between"])
+
+
 def params_of(job: SubmittedJob) -> DressParams:
     return msgspec.convert(job.input.params, DressParams)
 

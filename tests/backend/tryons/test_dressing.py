@@ -2,7 +2,7 @@
 
 import httpx
 
-from tests.backend.tryons.fitting import Fitting, params_of, path_of
+from tests.backend.tryons.fitting import Fitting, looked_at, params_of, path_of
 from tests.factories import Given, GivenBrand, GivenShopper
 from tests.fakes import HandClock
 from tests.scripted_endpoint import dress_result, manifest_of, upload
@@ -20,15 +20,14 @@ class TestDress:
         assert set(first.input.inputs) == {"body"}
         asked = params_of(first)
         assert [row.size for row in asked.garment.sizes] == ["S", "M", "L"]
-        assert asked.polish == []
+        assert (asked.polish, asked.only) == ([], looked_at(session)), "the others come with the draped one"
         await fitting.finish(first)
         draft = await fitting.read(shopper, session)
         assert (draft["dressing"], draft["is_dressing"], draft["dressing_error"]) == ("draft", True, None)
         assert (await http.get(draft["garment_glb_url"])).status_code == 200
         await fitting.step()
         second = fitting.endpoint.newest_of("dress")
-        fit = session["fit_result"]
-        assert params_of(second).polish == ([fit["recommended_size"]] if fit["recommended_size"] else fit["between"])
+        assert (params_of(second).polish, params_of(second).only) == (looked_at(session), [])
         await fitting.finish(second)
         final = await fitting.read(shopper, session)
         assert (final["dressing"], final["is_dressing"]) == ("final", False)
@@ -72,6 +71,18 @@ class TestDress:
         assert params_of(fitting.endpoint.newest_of("dress")).polish == ["M", "L"]
         await fitting.finish(fitting.endpoint.newest_of("dress"))
         assert (await fitting.read(shopper, session))["dressing"] == "final"
+
+    async def test_a_size_chosen_before_the_others_are_there_comes_with_the_next_picture(
+        self, http: httpx.AsyncClient, given: Given, fitting: Fitting, brand: GivenBrand, shopper: GivenShopper
+    ) -> None:
+        garment = await given.garment(brand)
+        session = await fitting.session(shopper, await fitting.avatar(shopper), garment["id"], selected_size="M")
+        await fitting.step()
+        await fitting.finish(fitting.endpoint.newest_of("dress"))
+        path = f"/v1/tryon-sessions/{session['id']}"
+        await http.patch(path, headers=shopper.headers, json={"selected_size": "L"})
+        final = await fitting.dressed(shopper, session)
+        assert (final["dressing"], params_of(fitting.endpoint.newest_of("dress")).polish) == ("final", ["M", "L"])
 
     async def test_a_polish_that_fails_leaves_the_draft(
         self, given: Given, fitting: Fitting, brand: GivenBrand, shopper: GivenShopper

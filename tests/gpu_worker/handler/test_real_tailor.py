@@ -150,6 +150,31 @@ class TestDress:
         assert final != draft
         assert mesh_of(final)["extras"]["sizes"] == ["S", "M"]
 
+    async def test_the_quickest_picture_has_the_sizes_asked_for_alone(
+        self, handler: Handler, storage: Storage, body_npz: bytes
+    ) -> None:
+        await handler(storage.tailored("dress", builtins(DressParams(TEE, "M", only=["M"])), body=body_npz))
+        quick, result = mesh_of(storage.objects["garment.glb"]), made(storage).dress
+        assert result is not None
+        assert [(size.size, size.state) for size in result.sizes] == [("M", "ok")]
+        assert (quick["extras"]["sizes"], quick["extras"]["base"]) == (["M"], "M")
+
+    def test_a_size_alone_is_what_it_is_among_all(self, tailor: Tailor, body_npz: bytes) -> None:
+        dresser = tailor.dresser
+        body, spec = dresser.body(body_npz), GarmentSpec("t-shirt", {row.size: row.garment_cm for row in TEE.sizes})
+        alone, among_all = dresser.draft(body, spec, only=["M"]), dresser.draft(body, spec)
+        assert list(alone.sizes) == ["M"]
+        np.testing.assert_array_equal(alone.sizes["M"].points, among_all.sizes["M"].points)
+
+    async def test_where_none_of_those_asked_for_can_be_put_on_all_are_tried(
+        self, handler: Handler, storage: Storage, body_npz: bytes
+    ) -> None:
+        params = msgspec.structs.replace(TEE, sizes=[SizeRow("XXS", {"chest": 60.0}), *TEE.sizes])
+        await handler(storage.tailored("dress", builtins(DressParams(params, "XXS", only=["XXS"])), body=body_npz))
+        result = made(storage).dress
+        assert result is not None
+        assert [size.size for size in result.sizes if size.state == "ok"] == [row.size for row in TEE.sizes]
+
     async def test_a_size_far_too_small_is_left_out(self, handler: Handler, storage: Storage, body_npz: bytes) -> None:
         params = msgspec.structs.replace(TEE, sizes=[SizeRow("XXS", {"chest": 60.0}), *TEE.sizes])
         await handler(storage.tailored("dress", builtins(DressParams(params, "XXS")), body=body_npz))
