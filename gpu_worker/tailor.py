@@ -95,7 +95,7 @@ class Tailor:
         return TailoredFiles(files, garment=result, timings_ms=timings_ms)
 
     def run_dress(self, params: DressParams, inputs: Mapping[str, bytes], on_stage: OnStage) -> TailoredFiles:
-        """Every size on one body, or those of `params.only`; of these, `params.polish` draped. Raises `DressRefused`."""
+        """Every size on one body, or those of `only`; those of `polish` among them draped. Raises `DressRefused`."""
         if GARMENT in inputs:
             return self._wear_models(params, inputs, on_stage)
         timings_ms: dict[str, float] = {}

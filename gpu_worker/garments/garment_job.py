@@ -81,7 +81,7 @@ class Dresser:
     def draft(
         self, body: DressedBody, spec: GarmentSpec, beneath: Layer | None = None, *, only: Collection[str] = ()
     ) -> Dressed:
-        """All sizes by geometry; of `only`, if one of them can be put on. Raises `DressRefused` when none at all can."""
+        """All sizes by geometry; those of `only`, if one of them can be put on. Raises `DressRefused` when none can."""
         self.check(spec)
         rows = chart_rows(spec.category, spec.sizes_cm)
         asked = [row for row in rows if row.size in only]

@@ -4,7 +4,7 @@ import { ApiProblem } from "./problem";
 import type { TryonSession } from "./schema";
 
 /** The first picture takes some hundred milliseconds, so the first questions come soon. */
-const FIRST_POLL_MS = 100;
+const FIRST_POLL_MS = 60;
 const POLL_GROWTH = 1.12;
 const MAX_POLL_MS = 1000;
 /** A picture that has not come by then is not waited for; the one before stays. */

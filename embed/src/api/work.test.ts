@@ -40,7 +40,7 @@ describe("an avatar under way", () => {
     await vi.advanceTimersByTimeAsync(20_000);
     expect((await work.done).status).toBe("ready");
     const pauses = readAtMs.map((at, i) => at - (readAtMs[i - 1] ?? 0));
-    expect(pauses).toEqual([100, 120, 144, 173, 207, 249, 299, 358].map((ms) => expect.closeTo(ms, -1)));
+    expect(pauses).toEqual([60, 72, 86, 104, 124, 149, 179, 215].map((ms) => expect.closeTo(ms, -1)));
   });
 
   it("is asked for again as soon as a slow answer is there, which is an old one", async () => {
@@ -54,7 +54,7 @@ describe("an avatar under way", () => {
     const work = new Work({ readAvatar }, avatar("pending"));
     await vi.advanceTimersByTimeAsync(5000);
     expect((await work.done).status).toBe("ready");
-    expect(askedAtMs).toEqual([100, 520, 940]);
+    expect(askedAtMs).toEqual([60, 480, 900]);
   });
 
   it("tells its stages to whoever looks, until they look away", async () => {
@@ -65,7 +65,7 @@ describe("an avatar under way", () => {
     ]);
     const seen: (string | null)[] = [];
     const stop = work.subscribe(({ stage }) => seen.push(stage));
-    await vi.advanceTimersByTimeAsync(150);
+    await vi.advanceTimersByTimeAsync(100);
     stop();
     await vi.advanceTimersByTimeAsync(10_000);
     expect(seen).toEqual([null, "measuring"]);

@@ -4,7 +4,7 @@ import { ApiProblem } from "./problem";
 import type { Avatar } from "./schema";
 
 /** A body from answers alone takes some hundred milliseconds, so the first questions come soon. */
-const FIRST_POLL_MS = 100;
+const FIRST_POLL_MS = 60;
 const MAX_POLL_MS = 2000;
 const POLL_GROWTH = 1.2;
 /** Afterwards the shopper is told to look again later. */

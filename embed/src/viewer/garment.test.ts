@@ -22,7 +22,11 @@ const FACES = [0, 2, 1, 1, 2, 3, 4, 6, 5, 5, 6, 7];
 const wider = STRIP.map(([x = 0]) => [x, 0, 0]);
 
 /** A GLB as the worker writes it: base M, morph L, ease a vertex and size; XS is too small for the body. */
-function garmentFile(extras: object, nodes: object[] = [{ mesh: 0 }]): ArrayBuffer {
+function garmentFile(
+  extras: object,
+  nodes: object[] = [{ mesh: 0 }],
+  targets: object[] = [{ POSITION: 3 }],
+): ArrayBuffer {
   const parts: { values: number[]; type: string; component: number }[] = [
     { values: STRIP.flat(), type: "VEC3", component: FLOAT },
     { values: STRIP.map(() => 0.06), type: "SCALAR", component: FLOAT },
@@ -48,7 +52,7 @@ function garmentFile(extras: object, nodes: object[] = [{ mesh: 0 }]): ArrayBuff
   }));
   const primitive = {
     attributes: { POSITION: 0, _EASE_M: 1, _EASE_L: 2 },
-    targets: [{ POSITION: 3 }],
+    ...(targets.length > 0 ? { targets } : {}),
     indices: 4,
     material: 0,
   };
@@ -121,6 +125,19 @@ describe("a garment in its sizes", () => {
     expect(garment.show("XS")).toBe(false);
     expect(drawn()).toEqual([]);
     expect(garment.unavailable).toEqual(["XS"]);
+  });
+
+  it("shows the one size of a draft as the file has it, and its room", async () => {
+    const garment = await readGarment(
+      garmentFile({ sizes: ["M"], base: "M", ease: { M: "_EASE_M" } }, [{ mesh: 0 }], []),
+    );
+    expect([garment.show("L"), garment.show("M")]).toEqual([false, true]);
+    garment.showHeat(true);
+    let colour: number | undefined;
+    garment.object.traverseVisible((part) => {
+      if (part instanceof Mesh) colour = part.geometry.getAttribute("color").getX(0);
+    });
+    expect(colour).toBeCloseTo(heatColour(6)[0], 5);
   });
 
   it("colours each size by its own room, and gives the cloth back", async () => {

@@ -29,7 +29,8 @@ interface Extras {
   layout?: "morphs" | "nodes";
 }
 
-/** Colours of the room in the cloth, kept beside those of the cloth itself. */
+/** The room in the cloth, and its colours beside those of the cloth itself. */
+const EASE = "ease";
 const ROOM = "room";
 
 interface Cloth {
@@ -84,10 +85,9 @@ export class Garment {
   /** Colours for the room in the cloth instead of the cloth itself. */
   showHeat(isOn: boolean): void {
     for (const [mesh, { material, shade }] of this.#cloth) {
-      const room = mesh.geometry.getAttribute(ROOM);
-      const isShown = isOn && room !== undefined;
-      mesh.material = isShown ? this.#heat : material;
-      const colour = isShown ? room : shade;
+      const room = isOn ? roomOf(mesh.geometry) : undefined;
+      mesh.material = room ? this.#heat : material;
+      const colour = room ?? shade;
       if (colour) mesh.geometry.setAttribute("color", colour);
       else mesh.geometry.deleteAttribute("color");
     }
@@ -116,7 +116,14 @@ function takeNodes(root: Object3D, extras: Extras, sizes: Map<string, Object3D>)
 /** The loader writes the names of attributes it does not know in small letters. */
 function keepRoom(target: BufferGeometry, source: BufferGeometry, attribute: string | undefined): void {
   const ease = source.getAttribute((attribute ?? "").toLowerCase());
-  if (ease) target.setAttribute(ROOM, heatColours(ease));
+  if (ease) target.setAttribute(EASE, ease);
+}
+
+/** Made when they are first asked for. */
+function roomOf(geometry: BufferGeometry): Attribute | undefined {
+  const ease = geometry.getAttribute(EASE);
+  if (ease && !geometry.hasAttribute(ROOM)) geometry.setAttribute(ROOM, heatColours(ease));
+  return geometry.getAttribute(ROOM);
 }
 
 function clothOf({ material, geometry }: Mesh): Cloth {
@@ -125,9 +132,14 @@ function clothOf({ material, geometry }: Mesh): Cloth {
 
 /** Makes one mesh a size out of a mesh with a morph target a size: switching is then no more than showing. */
 function expand(mesh: Mesh, extras: Extras, sizes: Map<string, Object3D>): void {
+  const targets = mesh.geometry.morphAttributes.position ?? [];
+  if (targets.length === 0) {
+    keepRoom(mesh.geometry, mesh.geometry, extras.ease?.[extras.base ?? ""]);
+    sizes.set(extras.base ?? "", mesh); // as the file has it: somebody waits for a first picture
+    return;
+  }
   const base = place(mesh.geometry.getAttribute("position"));
   const twin = findTwins(base, weldStep(mesh.geometry));
-  const targets = mesh.geometry.morphAttributes.position ?? [];
   const shapes = [base, ...targets.map((target) => added(base, place(target)))];
   for (const [at, size] of [extras.base ?? "", ...(extras.targetNames ?? [])].entries()) {
     const worn = new Mesh(wornShape(mesh.geometry, shapes[at] ?? base, twin), mesh.material);
@@ -179,5 +191,5 @@ function added(base: Float32Array, offsets: Float32Array): Float32Array {
 /** Positions are whole steps of a grid in quantised files, else metres: doubles are equal, not merely near. */
 function weldStep(geometry: BufferGeometry): number {
   geometry.computeBoundingSphere();
-  return (geometry.boundingSphere?.radius ?? 1) * 1e-5;
+  return (geometry.boundingSphere?.radius ?? 1) * 5e-5;
 }

@@ -5,8 +5,8 @@ import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
 /** Seams and threads stay lines where the cloth turns away; a card that can do less does less. */
 const ANISOTROPY = 8;
 
-const BASE_LAYER = "base_layer";
-const SUNK_M = 0.006;
+export const BASE_LAYER = "base_layer";
+export const SUNK_M = 0.006;
 
 /** Reads a GLB; plain, quantised or meshopt-compressed. */
 export async function parseModel(bytes: ArrayBuffer): Promise<Group> {

@@ -1,3 +1,7 @@
+const FARTHEST_STEP = 100_000;
+/** Its third power is the largest whole number that stays exact, or just below it. */
+const STEPS = 2 * FARTHEST_STEP + 1;
+
 /**
  * Smooth normals (3 a vertex) of a mesh whose vertices are doubled along seams: doubles share one normal,
  * so that a seam of the texture is no crease in the cloth. `twin[i]` is the vertex that stands for vertex i.
@@ -19,12 +23,13 @@ export function smoothNormals(
   return normals;
 }
 
-/** For each vertex the first one at the same place. */
+/** For each vertex the first one at the same place. No coordinate may be more than 100,000 steps from 0. */
 export function findTwins(positions: Float32Array, stepM: number): Uint32Array {
-  const seen = new Map<string, number>();
+  const seen = new Map<number, number>();
   const twin = new Uint32Array(positions.length / 3);
+  const step = (at: number): number => Math.round((positions[at] ?? 0) / stepM) + FARTHEST_STEP;
   for (let i = 0; i < twin.length; i += 1) {
-    const place = [0, 1, 2].map((axis) => Math.round((positions[3 * i + axis] ?? 0) / stepM)).join();
+    const place = (step(3 * i) * STEPS + step(3 * i + 1)) * STEPS + step(3 * i + 2);
     const first = seen.get(place) ?? i;
     if (first === i) seen.set(place, i);
     twin[i] = first;

@@ -22,33 +22,55 @@ const SHADOW_REACH_M = 1.35;
 /** Cloth lies some millimetres off the body; less than this speckles. */
 const SHADOW_BIAS_M = 0.008;
 
+/** What browsers and systems draw with where there is no card. */
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
 export interface Studio {
   renderer: WebGLRenderer;
   scene: Scene;
   camera: PerspectiveCamera;
   /** Turned with the camera, as if the figure stood on a turntable: every view is lit as well as the front. */
   lights: Group;
+  /** Without a graphics card: a picture takes long enough to be felt. */
+  isSlow: boolean;
 }
 
 /** Throws where the device has no WebGL. */
 export function makeStudio(canvas: HTMLCanvasElement): Studio {
+  const isSlow = !hasGraphicsCard();
   // The drawn picture is kept, so that it can be read back and compared: there is no loop that would redraw it.
-  const renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
+  const renderer = new WebGLRenderer({
+    canvas,
+    antialias: !isSlow,
+    alpha: true,
+    preserveDrawingBuffer: true,
+  });
   renderer.shadowMap.enabled = true;
   renderer.shadowMap.type = PCFShadowMap;
   const scene = new Scene();
   const lights = makeLights();
-  scene.add(new HemisphereLight(0xffffff, 0xdcd8d3, 1.45), lights);
+  scene.add(lights);
   const camera = new PerspectiveCamera(FIELD_OF_VIEW_DEG, 1, NEAR_M, FAR_M);
-  return { renderer, scene, camera, lights };
+  return { renderer, scene, camera, lights, isSlow };
 }
 
-/** A wide soft key from the upper left, in two so that its shadow is soft; a fill from the right; two rims from behind. */
-function makeLights(): Group {
+/** Asked on a canvas of its own: antialiasing, which costs such a device most, is chosen with the context. */
+function hasGraphicsCard(): boolean {
+  const probe = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  if (!probe) return false;
+  const info = probe.getExtension("WEBGL_debug_renderer_info");
+  const name = String(probe.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : probe.RENDERER));
+  probe.getExtension("WEBGL_lose_context")?.loseContext();
+  return !SOFTWARE.test(name);
+}
+
+/** Light from all around; a wide soft key from the upper left, in two so that its shadow is soft; a fill from the right; two rims from behind. */
+export function makeLights(): Group {
   const lights = new Group();
   const key = light(0xfffcf9, 1.25, [-2.2, 3, 3.4]);
   castShadows(key);
   lights.add(
+    new HemisphereLight(0xffffff, 0xdcd8d3, 1.45),
     key,
     key.target,
     light(0xfffcf9, 0.5, [-0.6, 2.6, 3.6]),

@@ -3,6 +3,7 @@ import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { disposeTree } from "./dispose";
 import { type Garment, readGarment } from "./garment";
 import { drawBeneathCloth, parseModel, sizeOf, standOnGround } from "./model";
+import { QuickLook } from "./quick";
 import { FINE_PIXEL_RATIO, makeStudio, type Studio } from "./scene";
 import { makeContactShadow } from "./shadow";
 
@@ -15,6 +16,8 @@ const TURN_MS = 450;
 /** What has not moved for so long is drawn finely. A bare figure waits for its garment, which comes at any moment. */
 const STILL_MS = 350;
 const STILL_BARE_MS = 2000;
+/** A fine picture holds up a slow device for half a second; after a draft its final picture should come first. */
+const STILL_SLOW_MS = 1000;
 const KEY_TURN_RAD = MathUtils.degToRad(12);
 const KEY_ZOOM = 1.12;
 /** Space around the figure: 1 would touch the edges. */
@@ -42,6 +45,8 @@ export async function openViewer(bytes: ArrayBuffer, options: ViewerOptions): Pr
 export class Viewer {
   readonly #canvas: HTMLCanvasElement;
   readonly #studio: Studio;
+  /** How a slow device draws what moves. */
+  readonly #quick: QuickLook | null;
   readonly #controls: OrbitControls;
   readonly #resizes: ResizeObserver;
   readonly #stop = new AbortController();
@@ -63,6 +68,7 @@ export class Viewer {
     this.#canvas = canvas;
     this.#isMotionReduced = isMotionReduced;
     this.#studio = makeStudio(canvas);
+    this.#quick = this.#studio.isSlow ? new QuickLook(this.#studio.lights) : null;
     drawBeneathCloth(figure);
     this.#stand = standOnGround(figure);
     this.#studio.scene.add(this.#stand, makeContactShadow(this.#stand));
@@ -147,24 +153,28 @@ export class Viewer {
     this.#frame ||= requestAnimationFrame(() => this.#render());
   }
 
-  /** As finely as the screen is; and once more, finely, where that is coarse and nothing has changed since. */
+  /** As well as it is done at once; and once more, finely, where that was not so and nothing has changed since. */
   #render(): void {
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
-    const screen = Math.min(window.devicePixelRatio, FINE_PIXEL_RATIO);
-    this.#picture(screen);
+    const screen = this.#quick ? 1 : Math.min(window.devicePixelRatio, FINE_PIXEL_RATIO);
+    this.#picture(screen, this.#quick);
     clearTimeout(this.#fine);
-    if (screen < FINE_PIXEL_RATIO) {
-      const stillMs = this.#garment ? STILL_MS : STILL_BARE_MS;
-      this.#fine = window.setTimeout(() => this.#picture(FINE_PIXEL_RATIO), stillMs);
-    }
+    if (screen < FINE_PIXEL_RATIO)
+      this.#fine = window.setTimeout(() => this.#picture(FINE_PIXEL_RATIO, null), this.#stillMs());
   }
 
-  #picture(pixelRatio: number): void {
+  #stillMs(): number {
+    if (!this.#garment) return STILL_BARE_MS;
+    return this.#quick ? STILL_SLOW_MS : STILL_MS;
+  }
+
+  #picture(pixelRatio: number, quick: QuickLook | null): void {
     const { renderer, scene, camera, lights } = this.#studio;
     if (renderer.getPixelRatio() !== pixelRatio) renderer.setPixelRatio(pixelRatio);
     lights.rotation.y = this.#orbit().theta;
-    renderer.render(scene, camera);
+    if (quick) quick.draw(renderer, scene, camera);
+    else renderer.render(scene, camera);
   }
 
   /** Follows the size of the canvas; drawn in the same turn, so that it never flickers. */
