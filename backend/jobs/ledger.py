@@ -85,6 +85,11 @@ class Ledger:
             await self._touch(session, attempt)
             if await self._is_taken(session, attempt, rp_id):
                 log.warning("job.id_taken", attempt_id=str(attempt.id))
+                await session.execute(  # what a hook said was wrong: as if none had come
+                    change_attempt(attempt)
+                    .where(JobAttempt.hinted_rp_id == rp_id)
+                    .values(hinted_rp_id=None, poll_at=accepted.poll_at, updated_at=now)
+                )
                 return True
             opened = await session.execute(
                 change_attempt(attempt)

@@ -28,6 +28,8 @@ PRODUCT_ID, CHALK_M, CHALK_L = "7001", "7001001", "7001002"
 SOLD_OUT = "7001005"
 SESSION = "0190b8f0-1111-7000-8000-000000000001"
 REQUEST = "0190b8f0-2222-7000-8000-000000000002"
+ORDER = {"id": REQUEST, "variantId": CHALK_L, "session": SESSION, "quantity": 1}
+"""What the frame says to have a size put into the cart."""
 GARMENT = {
     "name": "Organic Cotton Tee",
     "category": "t-shirt",

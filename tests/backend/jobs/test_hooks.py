@@ -77,8 +77,14 @@ class TestHooks:
         clock.advance(seconds=states.HOOK_LIFE.total_seconds() + 1)
         assert (await http.post(hook_path(endpoint.newest), json={})).status_code == 404
 
-    async def test_an_id_of_another_job_is_not_adopted(
-        self, endpoint: ScriptedEndpoint, http: httpx.AsyncClient, step: Step, given: Given, seen: Seen
+    async def test_an_id_of_another_job_is_not_adopted_and_holds_nothing_up(
+        self,
+        endpoint: ScriptedEndpoint,
+        http: httpx.AsyncClient,
+        step: Step,
+        given: Given,
+        clock: HandClock,
+        seen: Seen,
     ) -> None:
         await step()
         other = endpoint.newest
@@ -92,3 +98,8 @@ class TestHooks:
         await step()
         found = await rows(seen.database, "select state, rp_id from job_attempts order by submitted_at, state")
         assert found == [("submitted", other.rp_id), ("unknown", None)]
+        for _ in range(3):
+            clock.advance(seconds=states.UNKNOWN_GRACE.total_seconds() / 2)
+            await step()
+        found = await rows(seen.database, "select state from job_attempts where rp_id is null")
+        assert found == [("abandoned",)], "as one of which no hook said anything"
