@@ -68,7 +68,7 @@ demo: $(VENV)/.installed embed/dist/index.html shopify_extension/node_modules/.r
 test: install lint unit e2e ## Lint, then every test: front end, API on SQLite and Postgres, worker, browser
 
 # Two halves side by side, one for each core of a small machine; the second one's words follow the first one's.
-SECOND_HALF := tests/gpu_worker tests/contract tests/chaos tests/architecture
+SECOND_HALF := tests/gpu_worker tests/contract tests/chaos tests/architecture tests/backend/operations tests/backend/events
 
 unit: install ## Tests without a browser
 	@cd embed && npm test --silent
