@@ -72,18 +72,6 @@ class TestDress:
         await fitting.finish(fitting.endpoint.newest_of("dress"))
         assert (await fitting.read(shopper, session))["dressing"] == "final"
 
-    async def test_a_size_chosen_before_the_others_are_there_comes_with_the_next_picture(
-        self, http: httpx.AsyncClient, given: Given, fitting: Fitting, brand: GivenBrand, shopper: GivenShopper
-    ) -> None:
-        garment = await given.garment(brand)
-        session = await fitting.session(shopper, await fitting.avatar(shopper), garment["id"], selected_size="M")
-        await fitting.step()
-        await fitting.finish(fitting.endpoint.newest_of("dress"))
-        path = f"/v1/tryon-sessions/{session['id']}"
-        await http.patch(path, headers=shopper.headers, json={"selected_size": "L"})
-        final = await fitting.dressed(shopper, session)
-        assert (final["dressing"], params_of(fitting.endpoint.newest_of("dress")).polish) == ("final", ["M", "L"])
-
     async def test_a_polish_that_fails_leaves_the_draft(
         self, given: Given, fitting: Fitting, brand: GivenBrand, shopper: GivenShopper
     ) -> None:

@@ -89,6 +89,7 @@ class TestChanges:
         await fitting.step()
         last = fitting.endpoint.newest_of("dress")
         assert "L" in params_of(last).polish
+        assert params_of(last).only == [], "every size comes with it"
         await fitting.finish(last)
         assert (await fitting.read(shopper, session))["dressing"] == "final"
         await fitting.step()
